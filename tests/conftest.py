@@ -18,8 +18,7 @@ from sodbench.console import show_messages
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-# Until all tests are collected: what modules and tests consist of stays, and looking through it takes a third of the time. It is
-# frozen then, so that no collection of a test's own objects looks through it again.
+# Until all tests are collected: what modules and tests consist of stays, and looking through it takes a third of the time.
 gc.disable()
 
 # A shell that starts the tests in the background (nohup, &) makes them and their processes ignore Ctrl-C, which some tests send.
@@ -41,7 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()
     gc.enable()
 
 

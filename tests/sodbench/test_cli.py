@@ -15,18 +15,6 @@ from sodbench.images import write_grey
 HEAVY = ("torch", "torchvision", "pandas", "matplotlib", "scipy", "scipy.linalg", "numba", "numpy")
 
 
-def loaded_after(*commands):
-    """The heavy packages that command lines import, one after the other in a process of its own."""
-    code = (
-        "import sys\n"
-        "from sodbench.cli import main\n"
-        f"for command in {list(commands)!r}: assert main(command) == 0\n"
-        f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip().splitlines()[-1].split()
-
-
 def test_help_imports_nothing_heavy():
     """Of any command; one process prints the heavy packages after each."""
     code = (
@@ -41,8 +29,8 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.splitlines() == expected
 
 
-# Runs command lines, and prints which heavy packages are loaded, what of SciPy the program itself has imported, and what
-# it has imported after one more import.
+# Runs evaluations and a report, and prints after both which heavy packages are loaded; and after the evaluations what of
+# SciPy the program itself has imported, and what it has imported after one more import.
 WATCH_IMPORTS = f"""
 import builtins, json, sys
 import_module, imported = builtins.__import__, []
@@ -55,36 +43,53 @@ def watch(name, globals=None, *others, **named):
 
 builtins.__import__ = watch
 from sodbench.cli import main
-for command in json.loads(sys.argv[1]):
-    assert main(command) == 0
-print(json.dumps([[name for name in {HEAVY!r} if name in sys.modules], imported]))
+
+def loaded():
+    return [name for name in {HEAVY!r} if name in sys.modules]
+
+evaluation, report = json.loads(sys.argv[1])
+for _ in range(2):  # the second one finds everything stored
+    assert main(evaluation) == 0
+print("IMPORTED", json.dumps([loaded(), imported]))
 import sodbench.metrics.size_invariant
-print(json.dumps(imported))
+print("IMPORTED", json.dumps(imported))
+from sodbench.reports import plot_style
+plot_style.FORMATS = ("svg",)  # the others take time
+assert main(report) == 0
+print("IMPORTED", json.dumps(loaded()))
 """
 
 
-def test_eval_imports_neither_pandas_nor_scipy(tmp_path):
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory):
+    """What WATCH_IMPORTS prints."""
+    place = tmp_path_factory.mktemp("imports")
     for folder in ("maps", "gt"):
-        write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
-    folders = [str(tmp_path / name) for name in ("maps", "gt")]
-    command = ["eval", *folders, "-o", str(tmp_path / "out"), "--protocol", "all"]
-    # the second one finds everything stored
-    words = [sys.executable, "-c", WATCH_IMPORTS, json.dumps([command, command])]
+        write_grey(place / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
+    commands = [
+        ["eval", f"{place}/maps", f"{place}/gt", "-o", f"{place}/out", "--protocol", "all"],
+        ["report", f"{place}/out", "-o", f"{place}/report.md", "--metrics", "mae"],
+    ]
+    words = [sys.executable, "-c", WATCH_IMPORTS, json.dumps(commands)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    (heavy, imported), later = map(json.loads, done.stdout.splitlines()[-2:])
+    assert (place / "report.md").exists()
+    return [
+        json.loads(line.removeprefix("IMPORTED"))
+        for line in done.stdout.splitlines()
+        if line.startswith("IMPORTED")
+    ]
+
+
+def test_eval_imports_neither_pandas_nor_scipy(imports):
+    (heavy, imported), later, _ = imports
     # numba imports SciPy when it starts, and scipy.linalg when it compiles
     assert set(heavy) - {"scipy", "scipy.linalg"} == {"numba", "numpy"}
     assert imported == [] and later == ["scipy"]
 
 
-def test_eval_and_report_do_not_import_torch(tmp_path):
-    for folder in ("maps", "gt"):
-        write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
-    loaded = loaded_after(
-        ["eval", str(tmp_path / "maps"), str(tmp_path / "gt"), "-o", str(tmp_path / "out")],
-        ["report", str(tmp_path / "out"), "-o", str(tmp_path / "report.md"), "--metrics", "mae"],
-    )
-    assert {"numba", "matplotlib"} <= set(loaded) and (tmp_path / "report.md").exists()
+def test_eval_and_report_do_not_import_torch(imports):
+    loaded = imports[-1]
+    assert {"numba", "matplotlib"} <= set(loaded)
     assert "torch" not in loaded and "torchvision" not in loaded
 
 

@@ -9,8 +9,10 @@ import pytest
 from synthetic import draw_pair, save_image
 
 from sodbench import plugins
+from sodbench.cli import main
 from sodbench.metrics import PROTOCOLS, Evaluator
 from sodbench.metrics.catalogue import MEASUREMENTS, METRICS
+from sodbench.models import registry
 
 PLUGIN = """
 from dataclasses import replace
@@ -69,6 +71,28 @@ def installed(tmp_path):
     return install
 
 
+@pytest.fixture
+def installed_here(installed, tmp_path, monkeypatch):
+    """``installed_here(text, *kinds)``: the same for this process; what is registered is taken back after the test."""
+
+    def install(text, *kinds):
+        installed(text, *kinds)
+        monkeypatch.syspath_prepend(tmp_path / "site")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(plugins, "_loaded", set())
+        for table, name in (
+            (sys.modules, "my_plugin"),
+            (PROTOCOLS, "mine"),
+            (METRICS, "my_dice"),
+            (MEASUREMENTS, "my_dice"),
+            (registry._factories, "my-net"),
+        ):
+            monkeypatch.setitem(table, name, None)
+            del table[name]
+
+    return install
+
+
 def test_a_protocol_and_a_metric_of_a_plug_in_reach_eval(installed, tmp_path):
     for seed, stem in enumerate("ab"):
         map_, mask = draw_pair(seed, 30, 40)
@@ -99,16 +123,8 @@ if __name__ == "__main__":
 """
 
 
-def test_an_evaluator_finds_the_protocols_and_metrics_of_plug_ins(installed, tmp_path, monkeypatch):
-    installed(PLUGIN, "protocols", "metrics")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setattr(plugins, "_loaded", set())
-    monkeypatch.setitem(sys.modules, "my_plugin", None)
-    del sys.modules["my_plugin"]
-    for table, name in ((PROTOCOLS, "mine"), (METRICS, "my_dice"), (MEASUREMENTS, "my_dice")):
-        # what the plug-in registers is taken back after the test
-        monkeypatch.setitem(table, name, None)
-        del table[name]
+def test_an_evaluator_finds_the_protocols_and_metrics_of_plug_ins(installed_here):
+    installed_here(PLUGIN, "protocols", "metrics")
     map_, mask = draw_pair(0, 30, 40)
     evaluator = Evaluator("mine", pixel_metrics=["my_dice"])
     evaluator.update(map_, mask)
@@ -146,11 +162,12 @@ def test_a_dataset_of_a_plug_in_is_known_by_name(installed):
     assert done.returncode == 0 and "MySet: a set of mine" in done.stdout
 
 
-def test_a_model_of_a_plug_in_can_be_created(installed):
+def test_a_model_of_a_plug_in_can_be_created(installed_here, capsys):
     pytest.importorskip("torch")
-    run = installed(PLUGIN, "models")
-    done = run("bench", "--model", "my-network", "--device", "cpu")
-    assert done.returncode == 2 and "my-net" in done.stderr
+    installed_here(PLUGIN, "models")
+    assert main(["bench", "--model", "my-network", "--device", "cpu"]) == 2
+    assert "my-net" in capsys.readouterr().err.replace("my-network", "")
+    assert registry.create_model("my-net").out_channels == 1
 
 
 def test_the_protocols_are_listed_with_those_of_plug_ins(installed):
@@ -182,27 +199,34 @@ def test_a_broken_plug_in_is_one_error_that_names_its_package(installed, text, r
         ("return float('inf')", "the metric my_dice is infinite for a pair; return NaN"),
     ],
 )
-def test_a_metric_of_a_plug_in_that_fails_is_named_with_the_mask(installed, tmp_path, body, reason):
+def test_a_metric_of_a_plug_in_that_fails_is_named_with_the_mask(
+    installed_here, tmp_path, capsys, body, reason
+):
     map_, mask = draw_pair(1)
     save_image(tmp_path / "maps/1.png", map_)
     save_image(tmp_path / "masks/1.png", mask)
     head, definition, _ = PLUGIN.partition("def dice(map_, foreground):\n")
-    done = installed(f"{head}{definition}    {body}\n", "metrics")(
-        "--quiet", "eval", "maps", "masks", "-o", "out"
-    )
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 2 and f"masks/1.png: {reason}" in line
+    installed_here(f"{head}{definition}    {body}\n", "metrics")
+    assert main(["--quiet", "eval", "maps", "masks", "-o", "out"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"masks/1.png: {reason}" in line
     assert not list((tmp_path / "out").rglob("result.json"))
 
 
-def test_a_result_under_a_plug_ins_protocol_is_not_called_modified_without_it(installed, tmp_path):
+def test_a_result_under_a_plug_ins_protocol_is_not_called_modified_without_it(
+    installed_here, tmp_path, capsys
+):
     map_, mask = draw_pair(1)
     save_image(tmp_path / "maps/1.png", map_)
     save_image(tmp_path / "masks/1.png", mask)
-    words = ("eval", "maps", "masks", "--protocol", "mine", "--shard", "1/1", "-o", "part")
-    assert installed(PLUGIN, "protocols")("--quiet", *words).returncode == 0
-    merge = ("merge", "part", "-o", "out")
-    done = installed(PLUGIN)(*merge)
-    assert done.returncode == 2 and "modified" not in done.stderr
-    assert "was scored under the protocol 'mine', which is not known here; install" in done.stderr
-    assert installed(PLUGIN, "protocols")(*merge).returncode == 0
+    words = ["eval", "maps", "masks", "--protocol", "mine", "--shard", "1/1", "-o", "part"]
+    installed_here(PLUGIN, "protocols")
+    assert main(["--quiet", *words]) == 0
+    merge = ["merge", "part", "-o", "out"]
+    installed_here(PLUGIN)
+    assert main(merge) == 2
+    message = capsys.readouterr().err
+    assert "modified" not in message
+    assert "was scored under the protocol 'mine', which is not known here; install" in message
+    installed_here(PLUGIN, "protocols")
+    assert main(merge) == 0

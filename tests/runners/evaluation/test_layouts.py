@@ -148,7 +148,7 @@ def test_the_source_of_a_set_in_every_layout_selects_it_again(
     datasets = find_masks(tmp_path / "data")
     assert len(datasets) == 2
     for dataset in datasets:
-        arguments = build_parser().parse_args(["eval", "PREDS", *dataset.source])
+        arguments = build_parser(["eval"]).parse_args(["eval", "PREDS", *dataset.source])
         (again,), _ = read_truths(arguments)
         assert (again.name, again.samples) == (dataset.name, dataset.samples)
         assert dataset.source

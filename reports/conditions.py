@@ -1,6 +1,6 @@
 """Conditions on scores and differences that decide an exit status, such as ``f_max>=0.85`` or ``SOD:f_max<-0.005``.
 
-A condition is checked against a value, or against its 95 % interval: see `CERTAINTIES`. The outcome of all conditions is
+A condition is checked against a value, or against its 95 % interval: see `Certainty`. The outcome of all conditions is
 text, JUnit XML for a CI server, or Markdown for the page of a CI job.
 """
 
@@ -18,9 +18,8 @@ from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Interval
 from sodbench.quoting import markdown_text, printable
 from sodbench.reports.text import format_table
 
-Certainty = Literal["value", "certain", "possible"]
 # How a condition treats uncertainty: by the value alone; failed only if the whole interval fails; failed if any part does
-CERTAINTIES: tuple[Certainty, ...] = ("value", "certain", "possible")
+Certainty = Literal["value", "certain", "possible"]
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,

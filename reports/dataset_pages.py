@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sodbench.datasets.attributes import CENTRAL, FOREGROUND_THRESHOLD, LARGE, SMALL
 from sodbench.datasets.dataset import check_storable_name
-from sodbench.datasets.findings import DatasetReport, DatasetStats
+from sodbench.datasets.findings import DatasetReport, DatasetStats, count_noun
 from sodbench.errors import SodbenchError, listing
 from sodbench.files import is_plain_file, write_text
 from sodbench.output_folder import FolderKind, OutputFolder, check_own_file, read_json
@@ -39,6 +39,8 @@ def _marker(command: str) -> str:
 # --- data check --------------------------------------------------------------------------------------
 
 _CHECK = "data check"
+# Lines on the screen for each kind of finding; the files of -o hold all
+_MAX_PER_KIND = 10
 
 
 def format_check(reports: Sequence[DatasetReport], style: str) -> str:
@@ -60,42 +62,55 @@ def format_check(reports: Sequence[DatasetReport], style: str) -> str:
     return _check_markdown(reports) if style == "markdown" else _check_text(reports)
 
 
-def _check_text(reports: Sequence[DatasetReport], per_kind: int = 10) -> str:
+def _check_text(reports: Sequence[DatasetReport]) -> str:
     lines = []
     for report in reports:
         lines.append(report.verdict)
         lines += [f"  note: {note}" for note in report.notes]
-        lines += listing(report.faults, per_kind)
-        lines += [f"  remark: {p.file}: {p.detail}" for p in report.remarks[:per_kind]]
-        if len(report.remarks) > per_kind:
-            lines.append(f"  ... and {len(report.remarks) - per_kind} more remarks")
+        lines += listing(report.faults, _MAX_PER_KIND)
+        lines += [f"  remark: {p.file}: {p.detail}" for p in report.remarks[:_MAX_PER_KIND]]
+        if len(report.remarks) > _MAX_PER_KIND:
+            lines.append(f"  ... and {len(report.remarks) - _MAX_PER_KIND} more remarks")
     return "\n".join(map(printable, lines))
 
 
 def _check_markdown(reports: Sequence[DatasetReport]) -> str:
     """A page: a table of verdicts, then every finding of each dataset."""
-    lines = [
+    headers = (
+        "dataset",
+        "verdict",
+        "items",
+        "official",
+        "sizes (w x h)",
+        "layout",
+        "content",
+        "masks",
+    )
+    verdicts = [
+        (
+            r.name,
+            count_noun(len(r.faults), "fault") if r.faults else "ok",
+            r.items,
+            "" if r.expected is None else r.expected,
+            r.size_range,
+            r.layout,
+            *(h[:16] or "none" for h in (r.content, r.masks_content)),
+        )
+        for r in reports
+    ]
+    parts = [
         "# Datasets checked",
-        "",
-        "| set | verdict | items | official | sizes (h x w) | layout | content | masks |",
-        "|---|---|---|---|---|---|---|---|",
+        format_table(headers, verdicts, align="llrrllll", markdown=True),
     ]
     for r in reports:
-        verdict = f"{len(r.faults)} faults" if r.faults else "ok"
-        official = "" if r.expected is None else str(r.expected)
-        hashes = (f"`{h[:16]}`" if h else "none" for h in (r.content, r.masks_content))
-        cells = (markdown_text(r.name), verdict, str(r.items), official, r.size_range)
-        lines.append("| " + " | ".join((*cells, markdown_text(r.layout), *hashes)) + " |")
-    for r in reports:
-        lines += ["", f"## {markdown_text(r.name)}", "", markdown_text(r.verdict)]
-        if r.notes:
-            lines += ["", *(f"- {markdown_text(note)}" for note in r.notes)]
+        parts += [f"## {markdown_text(r.name)}", markdown_text(r.verdict)]
+        parts += ["\n".join(f"- {markdown_text(note)}" for note in r.notes)] * bool(r.notes)
         for title, problems in (("faults", r.faults), ("remarks", r.remarks)):
             if problems:
-                lines += ["", f"| {title}: kind | file | found |", "|---|---|---|"]
-            for p in problems:
-                lines.append(f"| {p.kind} | {markdown_text(p.file)} | {markdown_text(p.detail)} |")
-    return "\n".join(lines)
+                columns = (f"{title}: kind", "file", "detail")
+                rows = [(p.kind, p.file, p.detail) for p in problems]
+                parts.append(format_table(columns, rows, align="lll", markdown=True))
+    return "\n\n".join(parts)
 
 
 def check_report_file(file: Path) -> None:

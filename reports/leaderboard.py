@@ -4,9 +4,7 @@
 have changed and never alters a line.
 """
 
-import csv
 import datetime
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from sodbench.reports.tables import (
     format_score,
     rank_marks,
 )
+from sodbench.reports.text import format_csv
 from sodbench.results import Result
 
 HISTORY = "history.csv"
@@ -177,12 +176,7 @@ def read_history(file: Path) -> list[Entry]:
 
 
 def _format_history(history: Sequence[Entry]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for entry in history:
-        writer.writerow([getattr(entry, column) for column in _COLUMNS])
-    return text.getvalue()
+    return format_csv(_COLUMNS, ([getattr(e, name) for name in _COLUMNS] for e in history)) + "\n"
 
 
 def _new_entries(

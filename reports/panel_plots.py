@@ -192,6 +192,13 @@ def box_panels(
     return figure
 
 
+def _label_rows(panel: Axes, names: Sequence[str], size: float) -> None:
+    """Label rows, the first on top, in letters that are neither too small nor too large to read."""
+    panel.set_yticks(range(len(names)), [short_label(name, AXIS_LENGTH) for name in names])
+    panel.tick_params(axis="y", labelsize=max(3.5, min(6.5, size)))
+    panel.set_ylim(len(names) - 0.5, -0.5)
+
+
 def _label_rows_once(axes: Sequence[Axes], rows: Sequence[Sequence[str]]) -> None:
     """Drop the labels of the rows where the panel to the left has the same ones."""
     across = min(3, len(axes))
@@ -240,9 +247,7 @@ def forest_panels(
                 panel.hlines(y, low, high, color=style.colour, linewidth=style.width)
             panel.plot(value, y, style.marker, color=style.colour, markersize=2.8)
             link_spot(panel, [value], y, (links or {}).get(dataset, {}).get(method))
-        panel.set_yticks(range(len(names)), [short_label(m, AXIS_LENGTH) for m in names])
-        panel.tick_params(axis="y", labelsize=max(3.5, min(6.5, 45 * row)))
-        panel.set_ylim(len(names) - 0.5, -0.5)
+        _label_rows(panel, names, 45 * row)
         panel.set_xlabel(metric.heading)
     return figure
 
@@ -349,9 +354,7 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
                 color=style.colour,
                 markersize=sizes[variant],
             )
-        panel.set_yticks(range(len(methods)), [short_label(m, AXIS_LENGTH) for m in methods])
-        panel.tick_params(axis="y", labelsize=max(3.5, min(6.5, 40 * row)))
-        panel.set_ylim(len(methods) - 0.5, -0.5)
+        _label_rows(panel, list(methods), 40 * row)
         panel.margins(x=0.08)
         panel.set_xlabel(x_label)
     _label_rows_once(axes, [list(methods) for methods in panels.values()])

@@ -19,7 +19,7 @@ def check_results(
     results : sequence of Result
     conditions : sequence of Condition
     certainty : {"value", "certain", "possible"}
-        See `sodbench.reports.conditions.CERTAINTIES`; intervals need the results' counts.
+        See `sodbench.reports.conditions.Certainty`; intervals need the results' counts.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def check_comparison(
     conditions : sequence of Condition
         On the first method's score minus the second's.
     certainty : {"value", "certain", "possible"}
-        See `sodbench.reports.conditions.CERTAINTIES`.
+        See `sodbench.reports.conditions.Certainty`.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Plug-ins: installed packages that add models, metrics, protocols or datasets.
 
-A package declares an entry point in one of `GROUPS`, here in its ``pyproject.toml``::
+A package declares an entry point in one of `Group`, here in its ``pyproject.toml``::
 
     [project.entry-points."sodbench.protocols"]
     mine = "my_package.protocols"
@@ -11,7 +11,7 @@ name of its kind is first looked up, so that a plug-in for models costs nothing 
 """
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from sodbench.errors import SodbenchError
 from sodbench.installed import has_entry_points
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Group = Literal["sodbench.models", "sodbench.metrics", "sodbench.protocols", "sodbench.datasets"]
-GROUPS: tuple[Group, ...] = get_args(Group)
-
 
 _loaded: set[Group] = set()
 
@@ -32,7 +30,7 @@ def load_plugins(*groups: Group) -> None:
     Parameters
     ----------
     *groups : str
-        Of `GROUPS`.
+        Of `Group`.
 
     Raises
     ------

@@ -72,9 +72,9 @@ class DatasetReport:
         if self.faults:
             kinds = Counter(problem.kind for problem in self.faults)
             counts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-            state = f"{_count_noun(len(self.faults), 'fault')} ({counts})"
+            state = f"{count_noun(len(self.faults), 'fault')} ({counts})"
         if self.remarks:
-            state += f", {_count_noun(len(self.remarks), 'remark')}"
+            state += f", {count_noun(len(self.remarks), 'remark')}"
         official = "" if self.expected is None else f" of {self.expected}"
         parts = [f"{self.items}{official} items"]
         if self.size_range:
@@ -92,7 +92,19 @@ class DatasetReport:
         }
 
 
-def _count_noun(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 fault`` and ``2 faults``.
+
+    Parameters
+    ----------
+    number : int
+    noun : str
+        In the singular.
+
+    Returns
+    -------
+    str
+    """
     return f"{number} {noun}" + "s" * (number != 1)
 
 

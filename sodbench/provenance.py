@@ -46,7 +46,11 @@ def counting_versions() -> dict[str, str]:
     dict of str to str
     """
     machine = f"{platform.system()} {platform.machine()}"
-    return {**package_versions(("numpy", "numba", "PIL")), "machine": machine}
+    return {**_versions_once(("numpy", "numba", "PIL")), "machine": machine}
+
+
+# of packages that are loaded: each of many results would look through all that are installed
+_versions_once = cache(package_versions)
 
 
 @cache

@@ -24,6 +24,7 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_the_notebook_runs_from_top_to_bottom(run, tmp_path):
     cells = json.loads((EXAMPLES / "score_compare_report.ipynb").read_text(encoding="utf-8"))[
         "cells"

@@ -37,9 +37,9 @@ def files_below(folder):
 
 
 def write(results, out, **options):
-    return write_report(
-        results, out, ReportOptions(resamples=100, **{"images": ["random"], **options})
-    )
+    """Write a report of one metric, unless the options name others."""
+    few = {"resamples": 100, "images": ["random"], "metrics": ["mae"]}
+    return write_report(results, out, ReportOptions(**{**few, **options}))
 
 
 def bench_file(folder, method="a"):
@@ -376,7 +376,8 @@ def test_a_bench_record_of_another_name_is_a_problem_and_can_be_assigned(
     results = [synthetic(m, "SOD") for m in ("TinyNet", "Other", "Third")]
     monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     tiny, other = bench_file(tmp_path, "my_net.py:small"), bench_file(tmp_path, "Other")
-    arguments = ["report", "x", "--resamples", "100", "--images", "random", "-o"]
+    few = ["--resamples", "100", "--images", "random", "--metrics", "mae"]
+    arguments = ["report", "x", *few, "-o"]
     assert main([*arguments, str(tmp_path / "a.md"), "--bench", str(tiny), str(other)]) == 1
     error = capsys.readouterr().err
     assert "--bench: the record of 'my_net.py:small' belongs to no method of this report" in error

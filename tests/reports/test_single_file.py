@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from synthetic import ODD, synthetic
 
 from sodbench.errors import SodbenchError
@@ -33,6 +34,8 @@ def full(results, tmp_path_factory):
 @pytest.fixture
 def no_figures(monkeypatch):
     monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
+    dot = Image.new("RGB", (1, 1))
+    monkeypatch.setattr(plot_style, "draw_png", lambda _, file, __: dot.save(file, "PNG"))
 
 
 def test_one_file_holds_everything_and_its_numbers_can_be_taken_out(full):

@@ -304,7 +304,7 @@ from sodbench.runners.evaluation.count import Batch
 count = workers.Workers.count
 def endless(self, visits, policy, scoring):
     for number, _ in enumerate(count(self, visits * 20_000, policy, scoring)):
-        if number > 100:
+        if number > 20:
             print("counting", flush=True)
         yield Batch(0, {}, (), {})
 workers.Workers.count = endless

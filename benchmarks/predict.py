@@ -46,7 +46,7 @@ from record import describe_machine, print_and_store
 from torch.utils.data import DataLoader
 
 from sodbench.images import decode_rgb, read_bytes, write_grey
-from sodbench.models import create_model, load_checkpoint
+from sodbench.models import create_model, get_input_size, load_checkpoint
 from sodbench.models.devices import choose_device, tensor_float
 from sodbench.models.inference import InferenceNetwork
 from sodbench.parallel import processors
@@ -250,7 +250,8 @@ def describe_network_alone(
 ) -> dict[str, Any]:
     """Throughput of the network alone at a size, and its share of the device's peak."""
     own = own_throughput(model, device, precision, size, 128 if device.type == "cuda" else 1)
-    tflops = 2 * count_macs(model, *size) * own["images_per_second"] / 1e12
+    macs = count_macs(model, get_input_size(model).for_image(*size))
+    tflops = 2 * macs * own["images_per_second"] / 1e12
     alone = {"size": list(size), **own, "tflops": tflops}
     if any(chip in describe_machine(device=device)["device_name"] for chip in ("H100", "H200")):
         alone["share_of_peak"] = tflops / PEAK_TFLOPS[precision]

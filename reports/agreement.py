@@ -128,12 +128,12 @@ def write_agreement_page(
     rows = []
     for row in agreement.most_disputed(number):
         stem = agreement.stems[row]
-        shown = [("image", images[stem], True)] if stem in images else []
-        shown += [(method, files[method][stem], False) for method in agreement.methods]
+        row_files = [("image", images[stem], True)] if stem in images else []
+        row_files += [(method, files[method][stem], False) for method in agreement.methods]
         text = (
             f"{stem}: mean MAE {agreement.dispute[row]:.4f}, mean IoU {agreement.mean_iou[row]:.4f}"
         )
-        rows.append(html.make_image_row(text, shown, _SMALL_PIXELS))
+        rows.append(html.make_image_row(text, row_files, _SMALL_PIXELS))
     write_text(page, html.render_comparison(document, rows))
 
 

@@ -287,11 +287,11 @@ def analyse(
         For a name that no result has, and for two results of one method on one dataset under one protocol.
     """
     by_key = index_results(results, methods, datasets)
-    shown = select_metrics(list(next(iter(by_key.values())).metrics), metrics)
+    report_metrics = select_metrics(list(next(iter(by_key.values())).metrics), metrics)
     method_names = tuple(methods or dict.fromkeys(method for method, _ in by_key))
     dataset_names = tuple(datasets or sort_datasets(dataset for _, dataset in by_key))
     own = {(m, d): by_key[m, d] for d in dataset_names for m in method_names if (m, d) in by_key}
-    statistics = _compute_all(own, shown, attributes or {}, resamples, seed)
+    statistics = _compute_all(own, report_metrics, attributes or {}, resamples, seed)
     signatures = {key: result.signature for key, result in own.items()}
     fingerprints = {key: one.fingerprint for key, one in statistics.items()}
     comparable = find_comparable(signatures, fingerprints)
@@ -299,11 +299,11 @@ def analyse(
         results=by_key,
         methods=method_names,
         datasets=dataset_names,
-        metrics=shown,
-        values=_tabulate_values(by_key, method_names, dataset_names, shown),
+        metrics=report_metrics,
+        values=_tabulate_values(by_key, method_names, dataset_names, report_metrics),
         intervals=_collect_intervals(statistics),
-        comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
-        breakdowns=collect_breakdowns(statistics, comparable, shown),
+        comparisons=_compare_all(by_key, dataset_names, report_metrics, statistics, comparable),
+        breakdowns=collect_breakdowns(statistics, comparable, report_metrics),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
         resamples=resamples,
         seed=seed,

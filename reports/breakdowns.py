@@ -94,15 +94,15 @@ def collect_breakdowns(
     return tuple(breakdowns)
 
 
-def _make_key(text: str, taken: set[str]) -> str:
+def _make_key(text: str, others: set[str]) -> str:
     """A stem of file names for any text, as in ``by_object_size``; a number makes it differ from those taken."""
     stem = key = re.sub(r"\W+", "_", text).strip("_")
     number = 2
     # some file systems do not distinguish capitals
-    while key.lower() in taken:
+    while key.lower() in others:
         key = f"{stem}_{number}"
         number += 1
-    taken.add(key.lower())
+    others.add(key.lower())
     return key
 
 

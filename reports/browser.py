@@ -37,7 +37,7 @@ class BrowsedDataset:
     name : str
     stems : list of str
         The names of its images, sorted.
-    shown : list of int
+    positions : list of int
         Positions of those with thumbnails.
     results : dict
         By method.
@@ -48,7 +48,7 @@ class BrowsedDataset:
 
     name: str
     stems: list[str]
-    shown: list[int]
+    positions: list[int]
     results: dict[str, Result]
     links: dict[str, list[str]] = field(default_factory=dict)
 
@@ -112,12 +112,12 @@ def plan_browser(
 def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedDataset:
     results = analysis.results_on(dataset)
     stems = sorted(set().union(*(r.table.index for r in results.values())))
-    shown = list(range(len(stems)))
+    positions = list(range(len(stems)))
     if number is not None and number < len(stems):
         choices = gallery.choose_images(analysis, dataset, gallery.want_some_of_each(number))
         position = {stem: i for i, stem in enumerate(stems)}
-        shown = sorted(position[choice.stem] for choice in choices[:number])
-    return BrowsedDataset(dataset, stems, shown, results)
+        positions = sorted(position[choice.stem] for choice in choices[:number])
+    return BrowsedDataset(dataset, stems, positions, results)
 
 
 def _map_folders(methods: Sequence[str]) -> dict[str, str]:
@@ -281,7 +281,7 @@ def writing_thumbnails(browser: Browser, folder: ReportFolder, makers: Executor)
             _forget_if_changed(target, dataset.stems, sources)
             wanted = {
                 thumbnail_name(kind, i): sources[dataset.stems[i]]
-                for i in dataset.shown
+                for i in dataset.positions
                 if dataset.stems[i] in sources
             }
             remove_thumbnails(target, {"index.txt", *wanted})

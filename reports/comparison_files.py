@@ -161,7 +161,7 @@ def paired_table(comparison: PairedComparison) -> Table:
         cells = (*values, replace(difference, wins="*" * c.significant), *others)
         label = f"{c.dataset} {find_metric(c.metric).heading}"
         rows.append(Row(label, cells, key=f"{c.dataset} {c.metric}"))
-    note = "* significant at the 5 % level."
+    note = "* significant at the 5 % level by the bootstrap test."
     return Table(
         "comparison", "Scores and their differences", columns, tuple(rows), (note,), "metric"
     )
@@ -200,12 +200,12 @@ def _changed_cards(
     for dataset, (first, second) in pairs.items():
         for image in (i for images in find_changed_images(first, second, metric) for i in images):
             files = files_of(first, image.stem)
-            shown = (
+            shown_files = (
                 ("image", files["image"], True),
                 ("GT", files["mask"], False),
                 (comparison.first, files["map"], False),
                 (comparison.second, files_of(second, image.stem)["map"], False),
             )
             text = f"{dataset}: {image.stem}, {find_metric(metric).label} {format_difference(image.gain)}"
-            rows.append(html.make_image_row(text, shown, _CARD_PIXELS))
+            rows.append(html.make_image_row(text, shown_files, _CARD_PIXELS))
     return rows

@@ -156,21 +156,26 @@ def check_condition(
     def fails(value: float) -> bool:
         return condition.holds(value) != required
 
-    shown = f"{condition.metric} = {interval.value:.4f}"
+    description = f"{condition.metric} = {interval.value:.4f}"
     if math.isnan(interval.value):
         return Decision(
             subject, condition, True, f"{condition.metric} is undefined or was not computed"
         )
     if certainty == "value":
-        return Decision(subject, condition, fails(interval.value), shown)
+        return Decision(subject, condition, fails(interval.value), description)
     if math.isnan(interval.low):
         return Decision(
-            subject, condition, True, f"{shown} has no interval: too few images for --certainty"
+            subject,
+            condition,
+            True,
+            f"{description} has no interval: too few images for --certainty",
         )
-    shown += f", {CONFIDENCE_TEXT} interval [{interval.low:.4f}, {interval.high:.4f}]"
+    description += f", {CONFIDENCE_TEXT} interval [{interval.low:.4f}, {interval.high:.4f}]"
     # a condition has one limit, so that the ends of the interval decide
     ends = fails(interval.low), fails(interval.high)
-    return Decision(subject, condition, all(ends) if certainty == "certain" else any(ends), shown)
+    return Decision(
+        subject, condition, all(ends) if certainty == "certain" else any(ends), description
+    )
 
 
 # ---- as text ----------------------------------------------------------------------------------

@@ -59,10 +59,10 @@ def _rows_csv(make_rows: Callable[[], list[dict[str, Any]]]) -> str:
 
 def _format_csv(frame: pd.DataFrame, *, index: bool) -> str:
     """A frame as CSV with all its digits; names are on one line each and escaped, as in the other files."""
-    shown = frame.map(lambda value: printable(value) if isinstance(value, str) else value)
+    quoted = frame.map(lambda value: printable(value) if isinstance(value, str) else value)
     if index:
-        shown.index = pd.Index(map(printable, frame.index), name=frame.index.name)
-    return shown.rename(columns=printable).to_csv(index=index, lineterminator="\n")
+        quoted.index = pd.Index(map(printable, frame.index), name=frame.index.name)
+    return quoted.rename(columns=printable).to_csv(index=index, lineterminator="\n")
 
 
 def format_json(document: Document, analysis: Analysis) -> str:

@@ -59,7 +59,7 @@ def look_up(name: str, data_root: Path) -> Listed:
     try:
         return Listed(find_dataset(name, data_root))
     except DatasetNotFound:
-        # absent, which is no error: most people have few of the datasets
+        # absent, which is no error: most users have few of the datasets
         return Listed()
     except SodbenchError as error:
         # a dataset that cannot be read must not hide the others
@@ -160,7 +160,7 @@ def format_details(info: DatasetInfo, entry: Listed) -> str:
         f"  licence    {info.licence}",
         f"  page       {info.page or 'unknown'}",
         *(f"  source     {s.url} ({s.holds})" for s in _sources(info)),
-        f"  cite       {info.citation}",
+        f"  cite       {info.citation or 'unknown'}",
     ]
     return "\n".join([*map(printable, lines), "", info.bibtex])
 

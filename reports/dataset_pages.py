@@ -346,10 +346,10 @@ def draw_stats(stats: DatasetStats) -> "Figure":
 
 
 def _draw_centre_bias(axes: "Axes", centre_map: NDArray[np.float64]) -> None:
-    shown = axes.imshow(centre_map, cmap="cividis", vmin=0, vmax=max(centre_map.max(), 1e-9))
+    image = axes.imshow(centre_map, cmap="cividis", vmin=0, vmax=max(centre_map.max(), 1e-9))
     axes.set(title="where objects are", xticks=[], yticks=[])
     axes.grid(visible=False)
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8).set_label("share of the masks")
+    axes.figure.colorbar(image, ax=axes, shrink=0.8).set_label("share of the masks")
 
 
 def _draw_shares(

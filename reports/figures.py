@@ -193,8 +193,8 @@ def curve_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
 
 def _precision_recall(result: Result) -> tuple[Floats, Floats]:
     # a protocol that selects values above the threshold selects nothing at 255
-    kept = slice(255 if get_protocol(result.protocol).comparison == ">" else 256)
-    return result.curves["recall"][kept], result.curves["precision"][kept]
+    thresholds = slice(255 if get_protocol(result.protocol).comparison == ">" else 256)
+    return result.curves["recall"][thresholds], result.curves["precision"][thresholds]
 
 
 def _threshold_curve(result: Result, name: str) -> Floats:

@@ -75,7 +75,9 @@ def page_files(
 
 def _folder_page(document: Document, browser: Browser, spots: Spots) -> str:
     partly = [
-        f"{len(d.shown)} of {d.name}" for d in browser.datasets if len(d.shown) < len(d.stems)
+        f"{len(d.positions)} of {d.name}"
+        for d in browser.datasets
+        if len(d.positions) < len(d.stems)
     ]
     note = f"This folder has thumbnails of some images only: {', '.join(partly)}." if partly else ""
     return render_page(document, note, spots, is_linked=any(d.links for d in browser.datasets))
@@ -127,12 +129,12 @@ class ImageRow:
     ----------
     text : str
         Its caption.
-    shown : tuple of (str, str)
+    thumbnails : tuple of (str, str)
         Titles and addresses, from left to right.
     """
 
     text: str
-    shown: tuple[tuple[str, str], ...]
+    thumbnails: tuple[tuple[str, str], ...]
 
 
 def make_image_row(
@@ -153,12 +155,12 @@ def make_image_row(
     -------
     ImageRow
     """
-    shown = []
+    thumbnails = []
     for title, file, colour in files:
         pixels = gallery.load_thumbnail(file, max_side, colour) if file else None
         if pixels is not None:
-            shown.append((title, image_address(gallery.encode_webp(pixels))))
-    return ImageRow(text, tuple(shown))
+            thumbnails.append((title, image_address(gallery.encode_webp(pixels))))
+    return ImageRow(text, tuple(thumbnails))
 
 
 def render_comparison(document: Document, images: Sequence[ImageRow]) -> str:

@@ -41,8 +41,8 @@ def image_grids(
     for number, dataset in enumerate(analysis.datasets, 1):
         results = analysis.results_on(dataset)
         choices = gallery.choose_images(analysis, dataset, wanted)
-        shown = _choose_grid_methods(analysis, dataset, results, emphasised)
-        figure, missing = _image_grid(f"images_{number}", analysis, dataset, shown, choices)
+        columns = _choose_grid_methods(analysis, dataset, results, emphasised)
+        figure, missing = _image_grid(f"images_{number}", analysis, dataset, columns, choices)
         if figure:
             figures.append(figure)
         if missing:
@@ -75,7 +75,7 @@ def _image_grid(
     key: str,
     analysis: Analysis,
     dataset: str,
-    shown: Mapping[str, Result],
+    columns: Mapping[str, Result],
     choices: Sequence[gallery.ImageChoice],
 ) -> tuple[Figure | None, list[Path]]:
     """A row for each image; also the files that are missing.  No figure if none of them can be shown."""
@@ -83,10 +83,10 @@ def _image_grid(
     rows: list[plots.GridRow] = []
     missing: list[Path] = []
     for choice in choices:
-        thumbnails, not_found = gallery.load_thumbnails(choice.stem, shown, GRID_PIXELS)
+        thumbnails, not_found = gallery.load_thumbnails(choice.stem, columns, GRID_PIXELS)
         missing += not_found
         cells = [(thumbnails.image, ""), (thumbnails.mask, "")]
-        cells += [(thumbnails.maps[m], _score(r, choice.stem, metric)) for m, r in shown.items()]
+        cells += [(thumbnails.maps[m], _score(r, choice.stem, metric)) for m, r in columns.items()]
         rows.append((f"{choice.stem} ({choice.reason})", cells))
     if not any(pixels is not None for _, cells in rows for pixels, _ in cells):
         return None, missing
@@ -94,9 +94,9 @@ def _image_grid(
     reasons = ", ".join(f"{c.stem}: {_REASONS[c.reason]}" for c in choices)
     caption = f"Images of {dataset} with ground truth (GT) and maps; below each map its {metric.label}{own}. {reasons}."
     here = len(analysis.results_on(dataset))
-    if here > len(shown):
-        caption += f" {len(shown)} of {here} methods are shown: the best, the baseline and those with a colour of their own."
-    draw = partial(plots.image_grid, rows, ["image", "GT", *shown])
+    if here > len(columns):
+        caption += f" {len(columns)} of {here} methods are shown: the best, the baseline and those with a colour of their own."
+    draw = partial(plots.image_grid, rows, ["image", "GT", *columns])
     return Figure(key, caption, draw), missing
 
 

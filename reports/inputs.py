@@ -197,7 +197,7 @@ def _read_grouping(text: str | None, results: Sequence[Result]) -> Grouping:
     stems = {f"{r.method} on {r.dataset}": list(r.table.index) for r in results}
     grouped = [title for title, names in stems.items() if grouping.applies_to(names)]
     for title in grouped:
-        grouping.of(stems[title], title)
+        grouping.find_groups(stems[title], title)
     if not grouped:
         reason = (
             "the file names none of the images"

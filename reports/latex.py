@@ -235,8 +235,8 @@ def first_text(text: str) -> str:
     -------
     str
     """
-    shown = str(latex_text(text))
-    return "{}" + shown if shown[:1] in ("[", "*") else shown
+    latex = str(latex_text(text))
+    return "{}" + latex if latex[:1] in ("[", "*") else latex
 
 
 def format_spans(spans: Sequence[tuple[str, int]], first: int) -> tuple[str, str]:
@@ -280,5 +280,5 @@ def _format_alignment(table: Table) -> Latex:
 
 def _format_verbatim(text: str) -> Latex:
     # pdfTeX's verbatim cannot show what is not Latin
-    shown = "".join(c if c == "\n" or (c.isprintable() and ord(c) < 0x180) else "?" for c in text)
-    return Latex(shown.replace(r"\end{verbatim}", r"\end {verbatim}"))
+    plain = "".join(c if c == "\n" or (c.isprintable() and ord(c) < 0x180) else "?" for c in text)
+    return Latex(plain.replace(r"\end{verbatim}", r"\end {verbatim}"))

@@ -84,8 +84,8 @@ def make_table(results: Sequence[Result], options: TableOptions | None = None) -
     present = {result.dataset for result in results}
     datasets = [d if d in present else canonical_name(d) for d in options.datasets or ()] or None
     # without --methods: those that have a result here
-    shown = [r for r in results if datasets is None or r.dataset in datasets]
-    methods = options.methods or _order_of_file(shown, entries)
+    selection = [r for r in results if datasets is None or r.dataset in datasets]
+    methods = options.methods or _order_of_file(selection, entries)
     published = select_published(options.published, options.published_methods)
     available = set.intersection(*(set(r.metrics) for r in results)) if results else set()
     analysis = analyse(

@@ -191,14 +191,14 @@ def format_paper_table(
 def _select_content(table: Table, options: PaperTableOptions) -> Table:
     """The columns of scores, and of what else is shown only the mean rank and superscripts that were asked for."""
     rank = "mean_rank" if options.mean_rank else None
-    shown = [i for i, c in enumerate(table.columns) if c.metric or c.key == rank]
-    rows = [replace(row, cells=tuple(row.cells[i] for i in shown)) for row in table.rows]
+    indices = [i for i, c in enumerate(table.columns) if c.metric or c.key == rank]
+    rows = [replace(row, cells=tuple(row.cells[i] for i in indices)) for row in table.rows]
     if not options.superscripts:
         rows = [
             replace(row, letter="", cells=tuple(replace(cell, wins="") for cell in row.cells))
             for row in rows
         ]
-    return replace(table, columns=tuple(table.columns[i] for i in shown), rows=tuple(rows))
+    return replace(table, columns=tuple(table.columns[i] for i in indices), rows=tuple(rows))
 
 
 # ---- order and groups ---------------------------------------------------------------------------

@@ -139,11 +139,11 @@ def _critical_difference(axes: Axes, test: CriticalDifference) -> None:
     for tick in sorted({1, count, *range(step, count + 1, step)}):
         axes.vlines(tick, 0, 0.1, color="black", lw=0.8)
         axes.text(tick, 0.16, str(tick), ha="center", va="bottom", fontsize=6.5)
-    shown = min(test.difference, high - low)
-    axes.hlines(0.62, low, low + shown, color="black", lw=0.8)
-    axes.vlines([low, low + shown], 0.56, 0.68, color="black", lw=0.8)
-    text = f"CD = {test.difference:.2f}" + " (wider than the axis)" * (shown < test.difference)
-    axes.text(low + shown / 2, 0.7, text, ha="center", va="bottom", fontsize=6.5)
+    length = min(test.difference, high - low)
+    axes.hlines(0.62, low, low + length, color="black", lw=0.8)
+    axes.vlines([low, low + length], 0.56, 0.68, color="black", lw=0.8)
+    text = f"CD = {test.difference:.2f}" + " (wider than the axis)" * (length < test.difference)
+    axes.text(low + length / 2, 0.7, text, ha="center", va="bottom", fontsize=6.5)
     for level, (first, last) in enumerate(test.groups):
         y = -0.18 - 0.13 * level
         axes.hlines(

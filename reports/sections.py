@@ -285,11 +285,11 @@ def _problems(analysis: Analysis, input_problems: Sequence[str]) -> tuple[Block,
         for problem in result.problems:
             alike.setdefault((problem.kind, problem.detail), []).append(problem.file)
         for (kind, detail), names in alike.items():
-            shown = ", ".join(names[:MAX_PROBLEMS])
+            examples = ", ".join(names[:MAX_PROBLEMS])
             more = len(names) - MAX_PROBLEMS
             rest = f" and {more:,} more (see result.json)" if more > 0 else ""
             count = f" ({len(names):,} files)" * (len(names) > 1)
-            lines.append(f"{method} on {dataset}: {kind}: {detail}{count}: {shown}{rest}")
+            lines.append(f"{method} on {dataset}: {kind}: {detail}{count}: {examples}{rest}")
     if not lines:
         return (Paragraph("None: every mask has exactly one map of its own size."),)
     return (Bullets(tuple(_merge_methods(lines))),)
@@ -390,7 +390,7 @@ def _flatten(value: Any, name: str = "") -> dict[str, str]:
     if value is None or value is False or value in ("", [], ()):
         return {}
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(map(str, value[:MAX_LISTED_VALUES]))
+        first = ", ".join(map(str, value[:MAX_LISTED_VALUES]))
         more = f", ... ({len(value)} in all)" if len(value) > MAX_LISTED_VALUES else ""
-        return {name: shown + more}
+        return {name: first + more}
     return {name: re.sub(r"\s+", " ", str(value))}

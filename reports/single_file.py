@@ -34,12 +34,12 @@ class SinglePage:
     ----------
     text : str
         The HTML.
-    shown, images : int
+    thumbnails, images : int
         How many images have thumbnails, of how many.
     """
 
     text: str
-    shown: int
+    thumbnails: int
     images: int
 
     @property
@@ -54,7 +54,7 @@ class SinglePage:
         -------
         str
         """
-        return f"{self.size:.1f} MB, with thumbnails of {self.shown} of {self.images} images"
+        return f"{self.size:.1f} MB, with thumbnails of {self.thumbnails} of {self.images} images"
 
     def find_excess(self, max_size: float) -> list[str]:
         """Describe how far the file is larger than it may be.
@@ -125,15 +125,15 @@ def make_single_page(
     images = sum(len(dataset.stems) for dataset in browser.datasets)
     room = int(max_size * MEGABYTE) - len(render({}, "").encode("utf-8")) - 200
     thumbnails: dict[str, str] = {}
-    shown = 0
+    images_with_thumbnails = 0
     for one in _thumbnails_in_order(analysis, browser):
         room -= sum(len(name) + len(address) + 6 for name, address in one.items())
         if room < 0:
             break
         thumbnails |= one
-        shown += 1
-    note = f"This file has thumbnails of {shown} of {images} images."
-    return SinglePage(render(thumbnails, note), shown, images)
+        images_with_thumbnails += 1
+    note = f"This file has thumbnails of {images_with_thumbnails} of {images} images."
+    return SinglePage(render(thumbnails, note), images_with_thumbnails, images)
 
 
 def _thumbnails_in_order(analysis: Analysis, browser: Browser) -> Iterator[dict[str, str]]:

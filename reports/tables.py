@@ -355,11 +355,11 @@ def rank_marks(values: Sequence[float], direction: int, digits: int = DIGITS) ->
         following ones (1, 1, 3): a method that two others beat is not second. The last one is never marked: of two
         values only the best is, of three the first two.
     """
-    shown = np.round(np.asarray(values, float), digits) * (1 if direction > 0 else -1)
-    ranked = int(np.isfinite(shown).sum())
+    rounded = np.round(np.asarray(values, float), digits) * (1 if direction > 0 else -1)
+    ranked = int(np.isfinite(rounded).sum())
     if direction == 0 or ranked < 2:
-        return [0] * len(shown)
-    places = [int((shown > v).sum()) + 1 if np.isfinite(v) else 0 for v in shown]
+        return [0] * len(rounded)
+    places = [int((rounded > v).sum()) + 1 if np.isfinite(v) else 0 for v in rounded]
     return [place if place <= min(3, ranked - 1) else 0 for place in places]
 
 

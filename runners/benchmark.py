@@ -24,7 +24,7 @@ from sodbench.console import logger, track
 from sodbench.errors import SodbenchError
 from sodbench.files import write_text
 from sodbench.images import write_image
-from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
+from sodbench.models import BASELINES, DEFAULT_MODEL, create_model
 from sodbench.models.execution import Execution
 from sodbench.models.onnx import OnnxNetwork
 from sodbench.models.source import ModelSource, as_source
@@ -194,24 +194,19 @@ def save_record(record: dict[str, Any], path: Path | str) -> None:
     write_text(Path(path), json.dumps(record, indent=2) + "\n")
 
 
-def count_macs(network: "nn.Module", height: int, width: int) -> int:
+def count_macs(network: "nn.Module", size: tuple[int, int]) -> int:
     """Count the multiply-adds of convolutions and matrix products for one image, on the CPU.
 
     Parameters
     ----------
     network : nn.Module
-    height, width : int
-        Of the image.
+    size : (int, int)
+        Height and width at which the image enters the network.
 
     Returns
     -------
     int
     """
-    return _count_macs_at(network, get_input_size(network).for_image(height, width))
-
-
-def _count_macs_at(network: "nn.Module", size: tuple[int, int]) -> int:
-    """Count the multiply-adds for one image that enters the network at a size."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -243,7 +238,7 @@ def _measure_size(
     network_size = processing.input.size.for_image(*size) if processing else None
     macs = None
     if network_size and network:
-        macs = _count_macs_at(network, network_size)
+        macs = count_macs(network, network_size)
     elif network_size and (onnx_network := _get_onnx_network(predictor)):
         macs = onnx_network.count_macs(network_size)
     reset_peak_memory(predictor.device)

@@ -157,11 +157,11 @@ def show_messages(messages: Messages | None = None) -> Iterator[None]:
 
 
 def _shows_bars() -> bool:
-    shown = any(
+    is_visible = any(
         isinstance(handler, _ConsoleHandler) and handler.level <= logging.INFO
         for handler in logger.handlers
     )
-    return shown and sys.stderr is not None
+    return is_visible and sys.stderr is not None
 
 
 def bar(total: int | None, description: str, unit: str = "it", **options: Any) -> "tqdm[Any]":
@@ -181,9 +181,9 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
     # not before there is a bar: it takes longer to import than most commands to print a message
     from tqdm import tqdm
 
-    shown = _shows_bars()
-    if not shown or sys.stderr.isatty():
-        options |= {"disable": not shown, "dynamic_ncols": True}
+    is_visible = _shows_bars()
+    if not is_visible or sys.stderr.isatty():
+        options |= {"disable": not is_visible, "dynamic_ncols": True}
     else:
         options |= {
             "file": _ProgressMessages(),

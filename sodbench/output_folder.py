@@ -356,7 +356,7 @@ def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 def _short(value: Any) -> str:
     """Return the first digits of a SHA-256, ``none`` for None, and any other value as text."""
     text = "none" if value is None else str(value)
-    # twelve digits tell two files apart, and fit into a message
+    # twelve digits distinguish two files, and fit into a message
     return text[:12] if len(text) == 64 else text
 
 

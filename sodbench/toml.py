@@ -14,7 +14,7 @@ def read_toml(file: Path, if_missing: SodbenchError | None = None) -> dict[str, 
     ----------
     file : Path
     if_missing : SodbenchError, optional
-        What to raise where there is no such file, if more can be said than that.
+        What to raise where there is no such file; by default an error that only names it.
 
     Returns
     -------

@@ -103,39 +103,16 @@ def compare_pairs(
     gains = np.where(higher_is_better[:, None], image_differences, -image_differences)
     wins, losses = (gains > _TIE).sum(axis=1), (gains < -_TIE).sum(axis=1)
     ties = np.isfinite(gains).sum(axis=1) - wins - losses
-    p, p_holm, undecided = corrected_p(difference, distributions, images)
+    ranges = p_ranges(difference, distributions, images)
+    p_holm, undecided = correct_ranges(ranges)
     if images >= MIN_IMAGES:
         low, high = percentiles(distributions)
         p_wilcoxon = wilcoxon_p(image_differences)
     else:
         low, high, p_wilcoxon = np.full((3, len(difference)), np.nan)
-    columns = (difference, low, high, p, p_holm, p_wilcoxon, holm(p_wilcoxon), undecided)
+    columns = (difference, low, high, ranges[0], p_holm, p_wilcoxon, holm(p_wilcoxon), undecided)
     rows = zip(*(column.tolist() for column in (*columns, wins, ties, losses)), strict=True)
     return [PairedTest(*row) for row in rows]
-
-
-def corrected_p(
-    differences: Floats, distributions: Floats, images: int
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Test differences of aggregates, and correct the p-values together.
-
-    Parameters
-    ----------
-    differences : float64 [K]
-    distributions : float64 [K, resamples]
-        Of resamples of the images, both aggregates from the same draws.
-    images : int
-        Number of images in a resample.
-
-    Returns
-    -------
-    p, p_holm : float64 [K]
-        NaN for fewer than `MIN_IMAGES` images.
-    undecided : bool [K]
-        Whether other draws of as many resamples could put ``p_holm`` on the other side of `ALPHA`.
-    """
-    ranges = p_ranges(differences, distributions, images)
-    return ranges[0], *correct_ranges(ranges)
 
 
 def p_ranges(differences: Floats, distributions: Floats, images: int) -> Floats:
@@ -148,8 +125,11 @@ def p_ranges(differences: Floats, distributions: Floats, images: int) -> Floats:
 
     Parameters
     ----------
-    differences, distributions, images
-        See `corrected_p`.
+    differences : float64 [K]
+    distributions : float64 [K, resamples]
+        Of resamples of the images, both aggregates from the same draws.
+    images : int
+        Number of images in a resample.
 
     Returns
     -------

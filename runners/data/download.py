@@ -340,10 +340,10 @@ def _move(content: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(content, target)
         return
-    taken = [child.name for child in content.iterdir() if (target / child.name).exists()]
-    if taken:
+    in_the_way = [child.name for child in content.iterdir() if (target / child.name).exists()]
+    if in_the_way:
         raise SodbenchError(
-            f"{target} has {', '.join(sorted(taken)[:3])} already; nothing is replaced"
+            f"{target} has {', '.join(sorted(in_the_way)[:3])} already; nothing is replaced"
         )
     for child in sorted(content.iterdir()):
         shutil.move(child, target / child.name)

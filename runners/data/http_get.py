@@ -268,8 +268,10 @@ def quote_reply(text: object) -> str:
     str
         At most 200 characters, and ``...`` if more were sent.
     """
-    shown = printable(text)
-    return shown if len(shown) <= _MAX_REPLY_CHARACTERS else f"{shown[:_MAX_REPLY_CHARACTERS]}..."
+    quoted = printable(text)
+    return (
+        quoted if len(quoted) <= _MAX_REPLY_CHARACTERS else f"{quoted[:_MAX_REPLY_CHARACTERS]}..."
+    )
 
 
 # --- connections that are cut when they stall --------------------------------------------------------

@@ -19,8 +19,8 @@ from sodbench.results import (
     RESULT_FILE,
     Result,
     ResultInfo,
+    count_resized,
     digest_names,
-    n_resized,
     save_result,
 )
 from sodbench.results.counts_file import CountsFile, write_counts
@@ -81,7 +81,7 @@ def describe(
     unreadable = (*outcome.skipped, *outcome.blackened)
     policy = task.policy.applied(
         n_missing=task.n_missing + len(unreadable),
-        n_resized=n_resized(pairs.records),
+        n_resized=count_resized(pairs.records),
         n_divided=task.n_divided,
     )
     provenance = {

@@ -15,10 +15,10 @@ from sodbench.results import (
     PARTS_FOLDER,
     Result,
     ResultInfo,
+    count_resized,
     derive_result,
     digest_names,
     load_results,
-    n_resized,
     result_folders,
 )
 from sodbench.results.counts_file import CountsFile
@@ -140,7 +140,7 @@ def _join(title: str, shards: Sequence[Result], output: Path) -> Result:
             shard=None,
             n_divided=None,
             n_missing=sum(shard.policy.n_missing for shard in shards),
-            n_resized=n_resized(pairs.records),
+            n_resized=count_resized(pairs.records),
         ),
         problems=[problem for shard in shards for problem in shard.problems],
         folders=first.folders,

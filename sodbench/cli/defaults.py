@@ -127,11 +127,11 @@ def find_configuration() -> Path | None:
     SodbenchError
         If ``SODBENCH_CONFIG`` names no file.
     """
-    chosen = os.environ.get(CONFIG_VARIABLE)
-    if chosen is not None:
-        if chosen and not Path(chosen).is_file():
-            raise SodbenchError(f"{CONFIG_VARIABLE}={chosen}: no such file")
-        return Path(chosen).absolute() if chosen else None
+    variable = os.environ.get(CONFIG_VARIABLE)
+    if variable is not None:
+        if variable and not Path(variable).is_file():
+            raise SodbenchError(f"{CONFIG_VARIABLE}={variable}: no such file")
+        return Path(variable).absolute() if variable else None
     try:
         here = Path.cwd()
     except OSError:

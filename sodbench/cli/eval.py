@@ -237,7 +237,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _starts_workers_early(arguments: argparse.Namespace) -> bool:
-    """Whether all maps will be counted, as far as can be said before the folders are read."""
+    """Whether all maps will be counted, as far as is known before the folders are read."""
     has_results = arguments.output and arguments.output.exists() and not arguments.force
     return bool(arguments.predictions) and not has_results and not arguments.dry_run
 
@@ -440,8 +440,8 @@ def _print_scores(
     markdown = arguments.format == "markdown"
     if arguments.format == "json":
         # a program gets every usual metric, a reader a table that fits the screen
-        chosen = metrics if arguments.metrics else None
-        show(format_scores_json(results, evaluation.problems, worst, chosen, groups))
+        json_metrics = metrics if arguments.metrics else None
+        show(format_scores_json(results, evaluation.problems, worst, json_metrics, groups))
     elif arguments.format == "csv":
         show(format_scores_csv(results, metrics, groups))
         # a second table would spoil the CSV

@@ -33,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     presets = [{"preset": name, "repeats": preset.source} for name, preset in PRESETS.items()]
     if arguments.format == "json":
         processing = {name: preset.processing.to_dict() for name, preset in PRESETS.items()}
-        shown = [{**row, **processing[row["preset"]]} for row in presets]
-        show(json_text({"models": models, "presets": shown}))
+        rows_with_processing = [{**row, **processing[row["preset"]]} for row in presets]
+        show(json_text({"models": models, "presets": rows_with_processing}))
         return 0
     for rows in (models, presets):
         header = list(rows[0])

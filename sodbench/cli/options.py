@@ -98,10 +98,10 @@ def read_truth_root(arguments: argparse.Namespace) -> Path | None:
     -------
     Path or None
     """
-    given: Path | None = arguments.data_root
+    folder: Path | None = arguments.data_root
     here = Path(*Path(arguments.truth).parts[:1])
     # a path that begins in the working folder, such as a subset of a dataset there, is what it seems
-    return given if given is not None or here.exists() else Path(arguments.default_root)
+    return folder if folder is not None or here.exists() else Path(arguments.default_root)
 
 
 def add_exit_zero(parser: argparse.ArgumentParser) -> None:

@@ -33,8 +33,8 @@ class _HelpFormatter(argparse.HelpFormatter):
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         blocks: list[str] = []
         for line in text.splitlines():
-            kept = not line or line.startswith(" ")
-            if kept or not blocks or not blocks[-1] or blocks[-1].startswith(" "):
+            is_separate = not line or line.startswith(" ")
+            if is_separate or not blocks or not blocks[-1] or blocks[-1].startswith(" "):
                 blocks.append(line)
             else:
                 blocks[-1] += f" {line}"

@@ -129,7 +129,7 @@ class Dataset:
             for stem in sorted(wanted - present)
         )
         # a problem of an item outside the subset is none of its own
-        kept = (p for p in self.problems if image_stem(p.file) not in excluded)
+        own_problems = (p for p in self.problems if image_stem(p.file) not in excluded)
         note = f"subset {subset}: {len(wanted & present)} of {len(present)} items"
         return dataclasses.replace(
             self,
@@ -137,7 +137,7 @@ class Dataset:
             samples=tuple(s for s in self.samples if s.stem in wanted),
             expected=len(wanted),
             notes=(*self.notes, note),
-            problems=(*kept, *missing),
+            problems=(*own_problems, *missing),
             excluded=self.excluded | excluded,
             source=(),
         )
@@ -277,15 +277,15 @@ def deduplicate(datasets: Iterable[Dataset]) -> list[Dataset]:
     list of Dataset
         Datasets are equal if their name, folder, layout and items are.
     """
-    kept: dict[tuple[object, ...], Dataset] = {}
+    unique: dict[tuple[object, ...], Dataset] = {}
     repeated: dict[str, None] = {}
     for dataset in datasets:
         key = (dataset.name, dataset.root.resolve(), dataset.layout, dataset.stems)
-        if kept.setdefault(key, dataset) is not dataset:
+        if unique.setdefault(key, dataset) is not dataset:
             repeated[dataset.name] = None
     for name in repeated:
         logger.info(f"{name} is named several times; it is used once")
-    return list(kept.values())
+    return list(unique.values())
 
 
 def check_unique_names(datasets: Iterable[Dataset]) -> None:

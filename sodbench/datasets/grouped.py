@@ -71,13 +71,15 @@ def _load_groups(root: Path, name: str | None) -> Dataset:
     """All masks below a folder as one dataset."""
     folders = {folder: list_images(folder) for folder, obstacle in walk(root) if not obstacle}
     folders = {folder: files for folder, files in folders.items() if files}
-    named = [folder for folder in folders if _has_part(folder, root, MASK_FOLDERS)]
+    named_as_masks = [folder for folder in folders if _has_part(folder, root, MASK_FOLDERS)]
     not_masks = IMAGE_FOLDERS | OTHER_FOLDERS
     # without folders named as masks, every folder counts but those named as images or as something else
-    chosen = named or [folder for folder in folders if not _has_part(folder, root, not_masks)]
+    mask_folders = named_as_masks or [
+        folder for folder in folders if not _has_part(folder, root, not_masks)
+    ]
     samples: dict[str, Sample] = {}
     problems: list[Problem] = []
-    for folder in sorted(chosen):
+    for folder in sorted(mask_folders):
         group = "/".join(group_parts(folder.relative_to(root).parts))
         for file in folders[folder]:
             stem = f"{group}/{file.stem}" if group else file.stem
@@ -89,14 +91,14 @@ def _load_groups(root: Path, name: str | None) -> Dataset:
         raise DatasetNotFound(f"{root}: no masks found in it or below it")
     inferred = infer_dataset_name(root)
     # the source selects the dataset again, so it repeats a name that cannot be inferred
-    given = () if name is None or name == inferred else ("--dataset-name", name)
+    name_options = () if name is None or name == inferred else ("--dataset-name", name)
     dataset = Dataset(
         known_name(name or inferred) or name or inferred,
         root,
         f"{len({stem.rpartition('/')[0] for stem in samples})} folders of masks",
         tuple(samples[stem] for stem in sorted(samples)),
         problems=tuple(problems),
-        source=(str(root.absolute()), *given, "--group-by", "parent"),
+        source=(str(root.absolute()), *name_options, "--group-by", "parent"),
     )
     return annotate_official_count(dataset)
 

@@ -90,7 +90,7 @@ class DatasetInfo:
     count : int, optional
         Official number of images; None if no list or paper at hand verifies one.
     reported : str
-        What is said about the number where it is not verified.
+        What publications state about the number where it is not verified.
     aliases : tuple of str
         Other spellings; case and punctuation never matter.
     code : str
@@ -140,7 +140,7 @@ class DatasetInfo:
 
     @property
     def count_text(self) -> str:
-        """The official number of images, or that it is not verified and what is said about it."""
+        """The official number of images, or that it is not verified and what publications state."""
         if self.count is not None:
             return str(self.count)
         return "not verified" + (f" ({self.reported})" if self.reported else "")

@@ -109,34 +109,6 @@ def check_output(y: Any, x: Tensor) -> None:
         )
 
 
-def run_at_size(size: tuple[int, int], network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Run a network on images that are resized for it.
-
-    Parameters
-    ----------
-    size : (int, int)
-        Height and width at which the images enter the network.
-    network : callable
-    x : Tensor of float32, shape [n, 3, h, w]
-        Normalised images.
-
-    Returns
-    -------
-    Tensor of float32, shape [n, 1, h, w]
-        The network's output at the images' own size.
-
-    Raises
-    ------
-    SodbenchError
-        If the network does not return one map per image.
-    """
-    own_size = x.shape[-2:]
-    x = _resize_bilinearly(x, size, antialias=True)
-    y = network(x)
-    check_output(y, x)
-    return _resize_bilinearly(y.float(), own_size)
-
-
 def _resize_bilinearly(x: Tensor, size: tuple[int, ...], antialias: bool = False) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x
@@ -428,7 +400,10 @@ class InferenceNetwork:
 
     def _run(self, x: Tensor, sizes: Tensor | None, size: tuple[int, int]) -> Tensor:
         if sizes is None:
-            return run_at_size(size, self._call, x)
+            resized = _resize_bilinearly(x, size, antialias=True)
+            y = self._call(resized)
+            check_output(y, resized)
+            return _resize_bilinearly(y.float(), x.shape[-2:])
         y = self._call(x * mark_images(sizes, *x.shape[-2:]), sizes)
         check_output(y, x)
         if y.shape[-2:] != x.shape[-2:]:

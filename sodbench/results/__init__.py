@@ -1,7 +1,7 @@
 """Stored results: what a result folder holds, and how it is written and read."""
 
 from sodbench.results.consistency import find_contradictions, find_differences, states
-from sodbench.results.derivation import ResultInfo, derive_result, digest_names, n_resized
+from sodbench.results.derivation import ResultInfo, count_resized, derive_result, digest_names
 from sodbench.results.folders import load_results, result_folders, warn_of_shards
 from sodbench.results.frame import to_frame
 from sodbench.results.policy import AppliedPolicy, Policy
@@ -19,13 +19,13 @@ __all__ = [
     "Result",
     "ResultInfo",
     "Signature",
+    "count_resized",
     "derive_result",
     "digest_names",
     "find_contradictions",
     "find_differences",
     "load_result",
     "load_results",
-    "n_resized",
     "result_folders",
     "save_result",
     "states",

@@ -187,7 +187,7 @@ def digest_names(files: PairTable) -> str:
     return f"{checksum(lines.encode('utf-8', 'surrogateescape')):016x}"
 
 
-def n_resized(facts: "Records") -> int:
+def count_resized(facts: "Records") -> int:
     """Return how many maps were resized to their masks.
 
     Parameters

@@ -50,7 +50,7 @@ class Grouping:
             return all("/" in stem for stem in stems)
         return any(stem in self.groups for stem in stems)
 
-    def of(self, stems: Sequence[str], title: str) -> list[str]:
+    def find_groups(self, stems: Sequence[str], title: str) -> list[str]:
         """Return the group of each image.
 
         Parameters
@@ -168,7 +168,7 @@ def group_results(results: Sequence[Result], grouping: Grouping) -> list[Grouped
             # only the first protocol's result is stored with its counts
             counts[key] = result.counts
         stems = result.pair_table.stems
-        names = grouping.of(stems, f"{result.method} on {result.dataset}")
+        names = grouping.find_groups(stems, f"{result.method} on {result.dataset}")
         scores = score_groups(
             counts[key],
             result.protocol,

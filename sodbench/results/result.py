@@ -226,7 +226,7 @@ class Result:
         Result
             It is not stored.
         """
-        from sodbench.results.derivation import ResultInfo, derive_result, n_resized
+        from sodbench.results.derivation import ResultInfo, count_resized, derive_result
 
         provenance = dict(self.provenance)
         if protocol != self.protocol:
@@ -235,7 +235,7 @@ class Result:
             method=self.method,
             dataset=self.dataset,
             files=replace(self.pair_table, columns={}),
-            policy=replace(self.policy, n_resized=n_resized(source.records)),
+            policy=replace(self.policy, n_resized=count_resized(source.records)),
             problems=self.problems,
             folders=self.folders,
             provenance=provenance,

@@ -7,6 +7,12 @@ from typing import Self
 from sodbench.errors import SodbenchError
 from sodbench.version import __version__
 
+# Of the fields in the line, after the version
+_FIELD_ORDER = (
+    *("protocol", "subset", "shard", "n", "missing", "resize", "gt", "undefined"),
+    *("channel", "groups", "hce"),
+)
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -71,20 +77,8 @@ class Signature:
         -------
         dict of str to str
         """
-        values = {
-            "sodbench": self.version,
-            "protocol": self.protocol,
-            "subset": self.subset,
-            "shard": self.shard,
-            "n": str(self.n),
-            "missing": self.missing,
-            "resize": self.resize,
-            "gt": self.gt,
-            "undefined": self.undefined,
-            "channel": self.channel,
-            "groups": self.groups,
-            "hce": self.hce,
-        }
+        values = {"sodbench": self.version}
+        values |= {name: str(getattr(self, name)) for name in _FIELD_ORDER}
         return {name: value for name, value in values.items() if value}
 
     def __str__(self) -> str:

@@ -288,7 +288,9 @@ def test_monte_carlo_error_is_that_of_repeated_draws():
 
 def test_a_p_value_within_the_monte_carlo_error_of_the_level_is_undecided():
     distribution = np.random.default_rng(0).normal(0.02, 0.01, (1, 1000))
-    p, p_holm, undecided = st.corrected_p(np.array([0.02]), distribution, 100)
-    assert 0.04 < p[0] == p_holm[0] < 0.05 and undecided[0]
+    ranges = st.p_ranges(np.array([0.02]), distribution, 100)
+    p_holm, undecided = st.correct_ranges(ranges)
+    assert 0.04 < ranges[0, 0] == p_holm[0] < 0.05 and undecided[0]
     for clear in (0.005, 0.03):
-        assert not st.corrected_p(np.array([clear]), distribution, 100)[2].any()
+        ranges = st.p_ranges(np.array([clear]), distribution, 100)
+        assert not st.correct_ranges(ranges)[1].any()

@@ -14,8 +14,8 @@ def user_cache_folder() -> Path | None:
         ``$SODBENCH_CACHE`` itself if that is set; else on Linux in ``$XDG_CACHE_HOME`` or ``~/.cache``, on macOS in
         ``~/Library/Caches``, on Windows in ``%LOCALAPPDATA%``.  None for a user without a home, as in some containers.
     """
-    if chosen := os.environ.get("SODBENCH_CACHE"):
-        return Path(chosen)
+    if folder := os.environ.get("SODBENCH_CACHE"):
+        return Path(folder)
     if named := os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"):
         return Path(named) / "sodbench"
     try:

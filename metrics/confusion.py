@@ -105,9 +105,9 @@ def prepare_counts(counts: Counts, rule: CountingRule, preparation: Preparation)
     ValueError
         When the counts do not hold the rule.
     """
-    held = counts.for_rule(rule)
+    rule_counts = counts.for_rule(rule)
     # contiguous and aligned, as the records of a file are not
-    histogram = held.histogram.astype(np.uint32)
+    histogram = rule_counts.histogram.astype(np.uint32)
     per_class = histogram.sum(axis=1, dtype=np.float64)
     present = per_class.any(axis=1)
     darkest = present.argmax(axis=1)
@@ -117,7 +117,7 @@ def prepare_counts(counts: Counts, rule: CountingRule, preparation: Preparation)
         for a, b in zip(darkest.tolist(), brightest.tolist(), strict=True)
     ]
     low, high = np.array(ranges, np.int64).reshape(-1, 2).T
-    flags = {"raw": held.tie_flags[:, 0], "min-max": held.tie_flags[:, 1]}
+    flags = {"raw": rule_counts.tie_flags[:, 0], "min-max": rule_counts.tie_flags[:, 1]}
     return PreparedCounts(
         histogram=histogram,
         per_class=per_class,

@@ -100,14 +100,14 @@ class Counts:
     def __getitem__(self, rows: slice | NDArray[np.intp] | Sequence[int]) -> "Counts":
         selected = np.arange(len(self))[rows]
         deviations = {}
-        for rule, held in self.deviations.items():
+        for rule, own in self.deviations.items():
             # the slot of each pair among those that differ, -1 for the others; rows may repeat or reorder pairs
             slot = np.full(len(self), -1)
-            slot[held.rows] = np.arange(len(held.rows))
+            slot[own.rows] = np.arange(len(own.rows))
             slots = slot[selected]
-            held_slots = slots[slots >= 0]
+            own_slots = slots[slots >= 0]
             deviations[rule] = Deviations(
-                np.flatnonzero(slots >= 0), held.histogram[held_slots], held.tie_flags[held_slots]
+                np.flatnonzero(slots >= 0), own.histogram[own_slots], own.tie_flags[own_slots]
             )
         return Counts(
             scheme=self.scheme,
@@ -137,9 +137,9 @@ class Counts:
             For any other rule: which pixels are foreground under it does not follow from these counts.
         """
         if rule not in self.scheme.rules:
-            held = " and ".join(f"'{rule}'" for rule in self.scheme.rules)
+            names = " and ".join(f"'{rule}'" for rule in self.scheme.rules)
             raise ValueError(
-                f"these counts do not hold the rule '{rule}', only {held}; "
+                f"these counts do not hold the rule '{rule}', only {names}; "
                 "count the pairs again with an Evaluator made for this protocol"
             )
         histogram, flags = self.histogram, self.tie_flags
@@ -238,11 +238,11 @@ class Counts:
         deviations = {}
         for rule in scheme.rules[1:]:
             rows = [row for row, pair in enumerate(pairs) if rule in pair.deviations]
-            held = [pairs[row].deviations[rule] for row in rows]
+            differing = [pairs[row].deviations[rule] for row in rows]
             deviations[rule] = Deviations(
                 np.array(rows, np.int64),
-                _stack([histogram for histogram, _ in held], np.uint32, HISTOGRAM_SHAPE),
-                _stack([flags for _, flags in held], np.uint8, (2,)),
+                _stack([histogram for histogram, _ in differing], np.uint32, HISTOGRAM_SHAPE),
+                _stack([flags for _, flags in differing], np.uint8, (2,)),
             )
         return cls(
             scheme=scheme,
@@ -286,11 +286,13 @@ class Counts:
         offsets = np.cumsum([0, *(len(part) for part in parts)])
         deviations = {}
         for rule in scheme.rules[1:]:
-            held = [part.deviations[rule] for part in parts]
+            of_parts = [part.deviations[rule] for part in parts]
             deviations[rule] = Deviations(
-                np.concatenate([d.rows + start for d, start in zip(held, offsets, strict=False)]),
-                np.concatenate([d.histogram for d in held]),
-                np.concatenate([d.tie_flags for d in held]),
+                np.concatenate(
+                    [d.rows + start for d, start in zip(of_parts, offsets, strict=False)]
+                ),
+                np.concatenate([d.histogram for d in of_parts]),
+                np.concatenate([d.tie_flags for d in of_parts]),
             )
         return cls(
             scheme=scheme,

@@ -124,12 +124,12 @@ class Evaluator:
             raise ValueError(
                 f"{len(maps)} predictions, {len(masks)} masks and {len(names)} names in one update"
             )
-        given = [name_ for name_ in names if name_ is not None]
-        for name_ in given:
+        own_names = [name_ for name_ in names if name_ is not None]
+        for name_ in own_names:
             if not isinstance(name_, str):
                 raise TypeError(f"a name is text, not {name_!r}; pass str(name)")
-        for name_ in given:
-            if name_ in self._taken or given.count(name_) > 1:
+        for name_ in own_names:
+            if name_ in self._taken or own_names.count(name_) > 1:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
         pairs = [
             count_pair(map_, PreparedMask(mask_, self._scheme))
@@ -137,7 +137,7 @@ class Evaluator:
         ]
         self._pairs += pairs
         self._names += names
-        self._taken.update(given)
+        self._taken.update(own_names)
 
     def _collect_pairs(self) -> None:
         """Make a part of the pairs since the last part: arrays of each pair alone would take longer than its counting."""
@@ -263,8 +263,8 @@ class Evaluator:
 def _content_keys(counts: Counts, rows: Sequence[int]) -> Iterator[str]:
     """For pairs without a name, keys that depend only on what was counted."""
     deviations = [
-        dict(zip(held.rows.tolist(), held.histogram, strict=True))
-        for held in counts.deviations.values()
+        dict(zip(deviation.rows.tolist(), deviation.histogram, strict=True))
+        for deviation in counts.deviations.values()
     ]
     arrays: list[NDArray[Any]] = [
         counts.histogram,

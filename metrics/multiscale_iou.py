@@ -98,8 +98,8 @@ def mean_over_grids(ratios: Floats, number: int = N_LEVELS) -> Floats:
     -------
     float64 [n]
     """
-    chosen = ratios[:, cell_exponents(number)]
-    return np.asarray(_trapezoid(chosen, dx=1 / (number - 1), axis=-1), np.float64)
+    wanted_ratios = ratios[:, cell_exponents(number)]
+    return np.asarray(_trapezoid(wanted_ratios, dx=1 / (number - 1), axis=-1), np.float64)
 
 
 def outline(binary: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -161,7 +161,7 @@ def paired_table(comparison: PairedComparison) -> Table:
         cells = (*values, replace(difference, wins="*" * c.significant), *others)
         label = f"{c.dataset} {find_metric(c.metric).heading}"
         rows.append(Row(label, cells, key=f"{c.dataset} {c.metric}"))
-    note = "* significant at the 5 % level."
+    note = "* significant at the 5 % level by the bootstrap test."
     return Table(
         "comparison", "Scores and their differences", columns, tuple(rows), (note,), "metric"
     )

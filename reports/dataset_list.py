@@ -160,7 +160,7 @@ def format_details(info: DatasetInfo, entry: Listed) -> str:
         f"  licence    {info.licence}",
         f"  page       {info.page or 'unknown'}",
         *(f"  source     {s.url} ({s.holds})" for s in _sources(info)),
-        f"  cite       {info.citation}",
+        f"  cite       {info.citation or 'unknown'}",
     ]
     return "\n".join([*map(printable, lines), "", info.bibtex])
 

@@ -176,11 +176,11 @@ def _warn_of_probabilities(
     model: str, expected: dict[tuple[int, int], NDArray[np.float32]]
 ) -> None:
     """Warn if an output that is named ``logits`` is likely to hold probabilities."""
-    seen = OutputRange()
+    value_range = OutputRange()
     for values in expected.values():
-        seen = seen.with_images(np.array([[values.min(), values.max()]]))
-    if seen.looks_like_probabilities:
-        logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
+        value_range = value_range.with_images(np.array([[values.min(), values.max()]]))
+    if value_range.looks_like_probabilities:
+        logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], value_range)}")
 
 
 def _export(network: nn.Module, processing: Processing, path: Path, size: tuple[int, int]) -> None:

@@ -329,8 +329,8 @@ class _Scored:
 
 def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> list[_Scored]:
     """Count and score the tasks of one dataset, and store their results before the next one's pairs are counted."""
-    with freeze_gc(), ExitStack() as held:
-        group = [_open(task, settings, held) for task in tasks]
+    with freeze_gc(), ExitStack() as locks:
+        group = [_open(task, settings, locks) for task in tasks]
         outcomes = _count_missing(group, settings)
         return [
             _Scored(errors=outcome.errors)
@@ -356,13 +356,13 @@ class _OpenTask:
         return self.reusable.is_up_to_date and not self.missing
 
 
-def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
+def _open(task: Task, settings: _Settings, locks: ExitStack) -> _OpenTask:
     """Lock a task's folder and see what it holds; ``held`` keeps the lock."""
     folder = result_folder(task, settings.output) if settings.output else None
     reusable = Reusable()
     if folder:
         # locked before it is read: another run must not replace in between what is used again
-        held.enter_context(lock_folder(folder))
+        locks.enter_context(lock_folder(folder))
         reusable = find_reusable(
             task,
             folder,
@@ -371,7 +371,7 @@ def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
             allow_swapped=settings.allow_swapped,
         )
         task = reusable.task or task
-    store = held.enter_context(
+    store = locks.enter_context(
         CountsStore(folder, task.policy, reusable.counts, restart=settings.force)
     )
     missing = [] if reusable.first else store.missing(task.map_files, task.mask_files, task.stems)
@@ -386,33 +386,33 @@ def _count_missing(opened: Sequence[_OpenTask], settings: _Settings) -> list[Out
     visits = _plan_visits(opened)
     dataset = opened[0].task.dataset
     total = sum(len(task.task.stems) for task in opened)
-    left = sum(len(task.missing) for task in opened)
-    if left < total and visits:
+    n_left = sum(len(task.missing) for task in opened)
+    if n_left < total and visits:
         logger.info(
-            f"{dataset}: {total - left} of {total} pairs were scored before and have not changed"
+            f"{dataset}: {total - n_left} of {total} pairs were scored before and have not changed"
         )
     if not visits:
         return [Outcome() for _ in opened]
     # a task without missing pairs may keep more than was asked for
     policy = next((one.task.policy for one in opened if one.missing), opened[0].task.policy)
-    met: list[list[MapProblem]] = [[] for _ in opened]
+    problems: list[list[MapProblem]] = [[] for _ in opened]
     scored: list[dict[str, dict[str, BlockScores]]] = [
         {protocol: {} for protocol in settings.protocols} for _ in opened
     ]
     with (
-        bar(total, f"score {dataset}", "map", initial=total - left) as progress,
+        bar(total, f"score {dataset}", "map", initial=total - n_left) as progress,
         closing(settings.workers.count(visits, policy, _scoring(opened, settings))) as batches,
     ):
         for batch in batches:
             for number, pairs in batch.pairs.items():
                 opened[number].store.append(pairs)
             for problem in batch.problems:
-                met[problem.task].append(problem)
+                problems[problem.task].append(problem)
             for number, blocks in batch.scores.items():
                 for protocol, block in zip(settings.protocols, blocks, strict=True):
                     scored[number][protocol][block.stems[0]] = block
             progress.update(batch.n_maps)
-    return [_outcome(*one, policy) for one in zip(met, scored, strict=True)]
+    return [_outcome(*one, policy) for one in zip(problems, scored, strict=True)]
 
 
 def _scoring(opened: Sequence[_OpenTask], settings: _Settings) -> Scoring | None:
@@ -428,11 +428,11 @@ def _scoring(opened: Sequence[_OpenTask], settings: _Settings) -> Scoring | None
 
 
 def _outcome(
-    met: Sequence[MapProblem], scored: Mapping[str, Mapping[str, BlockScores]], policy: Policy
+    problems: Sequence[MapProblem], scored: Mapping[str, Mapping[str, BlockScores]], policy: Policy
 ) -> Outcome:
     """Divide the problems of a task by what they mean for its result."""
     skipped, blackened, errors = [], [], []
-    for one in met:
+    for one in problems:
         if one.is_black:
             blackened.append(one.problem)
         elif one.problem.kind == ProblemKind.UNREADABLE and policy.missing != "error":

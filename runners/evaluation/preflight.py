@@ -149,15 +149,15 @@ def _look_at_files(plan: EvaluationPlan) -> list[Problem]:
         except ImageError as error:
             return error.problem.detail
 
-    seen = dict(zip(kinds, in_threads(look, list(kinds), "check", "file"), strict=True))
+    sizes = dict(zip(kinds, in_threads(look, list(kinds), "check", "file"), strict=True))
     problems = [
         Problem(kinds[path], str(path), fault)
-        for path, fault in seen.items()
+        for path, fault in sizes.items()
         if isinstance(fault, str)
         and (kinds[path] != ProblemKind.UNREADABLE or policy.missing == "error")
     ]
     for map_, mask in pairs if policy.resize == "error" else ():
-        size, wanted = seen[map_], seen[mask]
+        size, wanted = sizes[map_], sizes[mask]
         if size != wanted and not isinstance(size, str) and not isinstance(wanted, str):
             problems.append(size_problem(map_, size, wanted))
     return sorted_unique(problems)

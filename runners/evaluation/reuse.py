@@ -185,18 +185,18 @@ def _keep_requested(task: Task, stored: Result | None, counts: CountsFile) -> Ta
     """The task with what is stored on request as well, where that spares counting; what is lost otherwise is reported."""
     if stored is None:
         return task
-    asked, held = task.policy, stored.policy
+    own_policy, stored_policy = task.policy, stored.policy
     both = replace(
-        asked,
-        metrics=(*held.metrics, *asked.metrics),
-        protocols=(*held.protocols, *asked.protocols),
+        own_policy,
+        metrics=(*stored_policy.metrics, *own_policy.metrics),
+        protocols=(*stored_policy.protocols, *own_policy.protocols),
     )
-    if both == asked:
+    if both == own_policy:
         return task
     whole = replace(task, policy=both)
     if _is_complete(whole, counts):
         return whole
-    lost = [name for name in held.metrics if name not in asked.metrics]
+    lost = [name for name in stored_policy.metrics if name not in own_policy.metrics]
     if needed := find_measurements(lost):
         names = ",".join(name for name in lost if find_metric(name).measurement in needed)
         logger.info(

@@ -196,14 +196,14 @@ def select_output(outputs: Outputs, output: Output, count: int) -> NDArray[np.fl
     SodbenchError
         If there is no such output, or it is not one map per image.
     """
-    found = ", ".join(
+    outputs_text = ", ".join(
         f"{i}{f' {n!r}' if n else ''} {list(v.shape)}" for i, (n, v) in enumerate(outputs)
     )
     values: NDArray[Any] | None = pick_output(outputs, output.select)
     if values is None:
         wanted = "one output" if output.select is None else f"output {output.select!r}"
         raise SodbenchError(
-            f"the network has {len(outputs)} outputs ({found}), and {wanted} was declared; choose one with "
+            f"the network has {len(outputs)} outputs ({outputs_text}), and {wanted} was declared; choose one with "
             "--processing output.select=NUMBER"
         )
     if values.ndim == 4:
@@ -214,7 +214,7 @@ def select_output(outputs: Outputs, output: Output, count: int) -> NDArray[np.fl
             values = values[:, channel]
     if values.ndim != 3 or len(values) != count or 0 in values.shape or values.dtype.kind != "f":
         raise SodbenchError(
-            f"the network returned {found} of {values.dtype} for {count} images; the output must be one map of floats "
+            f"the network returned {outputs_text} of {values.dtype} for {count} images; the output must be one map of floats "
             "per image, [n, 1, h, w]. Choose one of several channels with --processing output.channel=NUMBER"
         )
     return values.astype(np.float32)

@@ -32,8 +32,8 @@ class TrainingLog:
 
     def __init__(self, folder: Path, step: int):
         self.path = folder / LOG
-        kept = [json.dumps(r) + "\n" for r in read_log(folder) if r["step"] <= step]
-        write_text(self.path, "".join(kept))
+        lines = [json.dumps(r) + "\n" for r in read_log(folder) if r["step"] <= step]
+        write_text(self.path, "".join(lines))
         with report_write_errors(self.path):
             self._file = self.path.open("a", encoding="utf-8")
         self._board = _open_tensorboard(folder / BOARD, step)

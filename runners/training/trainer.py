@@ -378,9 +378,9 @@ class Trainer:
             self.best = (self.epoch, metrics[monitor])
             self._save_weights(BEST)
         if log:
-            shown = {k: metrics[k] for k in ("mae", "f_max", "s", "e_max", monitor)}
-            log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
-            values = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
+            scores = {k: metrics[k] for k in ("mae", "f_max", "s", "e_max", monitor)}
+            log.write({"step": self.step, "epoch": self.epoch, "validation": scores})
+            values = ", ".join(f"{k} {v:.4f}" for k, v in scores.items())
             logger.info(f"epoch {self.epoch}: {values} on {dataset.name}")
         return True
 

@@ -116,9 +116,10 @@ def strip_jpeg(data: bytes, segments: list[Segment], scan: int) -> bytes:
     """
     if not scan:
         return data
-    kept = [s for s in segments if not _APP0 < s[0] <= _APP15 or s[0] == _APP14]
+    remaining = [s for s in segments if not _APP0 < s[0] <= _APP15 or s[0] == _APP14]
     body = b"".join(
-        bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content for kind, content in kept
+        bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content
+        for kind, content in remaining
     )
     return JPEG_SIGNATURE + body + data[scan:]
 

@@ -357,8 +357,8 @@ def strip_png(chunks: list[Chunk], header: Header) -> bytes:
     -------
     bytes
     """
-    kept = {b"IDAT", b"PLTE"} if header.colour == PALETTE else {b"IDAT"}
-    body = b"".join(encode_chunk(kind, bytes(content)) for kind, content in chunks if kind in kept)
+    kinds = {b"IDAT", b"PLTE"} if header.colour == PALETTE else {b"IDAT"}
+    body = b"".join(encode_chunk(kind, bytes(content)) for kind, content in chunks if kind in kinds)
     return (
         PNG_SIGNATURE
         + encode_chunk(b"IHDR", IHDR.pack(*header))

@@ -42,8 +42,8 @@ def check_torch_version() -> None:
     SodbenchError
         Naming the version and what to install.
     """
-    found = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if found < MIN_TORCH:
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < MIN_TORCH:
         raise SodbenchError(
             f"this command needs PyTorch {'.'.join(map(str, MIN_TORCH))} or newer, because older ones can run code "
             f"of a file of weights; {torch.__version__} is installed. To keep that, make another environment: "

@@ -154,11 +154,11 @@ class OnnxNetwork:
 
     def _read_input(self) -> None:
         inputs = self._session.get_inputs()
-        found = ", ".join(f"{i.name} {i.shape} of {i.type}" for i in inputs)
+        inputs_text = ", ".join(f"{i.name} {i.shape} of {i.type}" for i in inputs)
         shape = inputs[0].shape if len(inputs) == 1 else []
         if len(shape) != 4 or shape[1] != 3 or inputs[0].type not in _INPUT_TYPES:
             raise SodbenchError(
-                f"{self.path}: its input is {found}; sodbench runs networks with one input [n, 3, h, w] of float32 or "
+                f"{self.path}: its input is {inputs_text}; sodbench runs networks with one input [n, 3, h, w] of float32 or "
                 "float16"
             )
         self._input, self._type = inputs[0].name, _INPUT_TYPES[inputs[0].type]

@@ -136,11 +136,11 @@ def _describe_unknown_model(name: str) -> list[str]:
             f"  weights: --model NAME --checkpoint {name}",
             "  a program: --model net.py:factory, which returns torch.jit.load(FILE) or torch.export.load(FILE).module()",
         ]
-    known = [*model_names(), *BASELINES]
-    near = difflib.get_close_matches(name, known, 1)
+    names = [*model_names(), *BASELINES]
+    near = difflib.get_close_matches(name, names, 1)
     lines = [
         f"unknown model {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
-        f"  known: {', '.join(known)}",
+        f"  known: {', '.join(names)}",
         "  your own: path/to/file.py:factory or path/to/file.onnx",
     ]
     if name in PRESETS:

@@ -60,8 +60,10 @@ class ModelSource:
         """
         from sodbench.models.presets import change_processing
 
-        chosen = declared if self.processing is None else self.processing
-        return change_processing(chosen, self.changes, "--processing") if self.changes else chosen
+        processing = declared if self.processing is None else self.processing
+        if not self.changes:
+            return processing
+        return change_processing(processing, self.changes, "--processing")
 
 
 def as_source(model: str | ModelSource, checkpoint: Path | str | None = None) -> ModelSource:

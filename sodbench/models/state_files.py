@@ -75,9 +75,9 @@ def read_state(path: Path | str, key: str | None = None) -> dict[str, Tensor]:
             f"{path}: it holds several sets of weights, under {_list_keys(states)}; choose one with --checkpoint-key"
         )
     if not states:
-        shown = ", ".join(f"{k!r}: {type(v).__name__}" for k, v in list(content.items())[:4])
+        entries = ", ".join(f"{k!r}: {type(v).__name__}" for k, v in list(content.items())[:4])
         raise SodbenchError(
-            f"{path}: not a checkpoint: it holds no dictionary from names to tensors ({{{shown}}})"
+            f"{path}: not a checkpoint: it holds no dictionary from names to tensors ({{{entries}}})"
         )
     return next(iter(states.values()))
 
@@ -165,9 +165,9 @@ def _unpickle(path: Path) -> Any:
 def _explain_objects(path: Path, zipped: bool) -> list[str]:
     """Explain that a file holds objects of a program, and how to get its weights without them."""
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipped else []
-    found = f" ({', '.join(sorted(names)[:3])})" if names else ""
+    examples = f" ({', '.join(sorted(names)[:3])})" if names else ""
     message = (
-        f"{path}: it holds Python objects other than tensors{found}, which are not loaded, because that runs code of the "
+        f"{path}: it holds Python objects other than tensors{examples}, which are not loaded, because that runs code of the "
         "file."
     )
     source, target = python_literal(str(path)), python_literal(f"{path.stem}-weights.pth")

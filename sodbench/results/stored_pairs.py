@@ -267,8 +267,8 @@ class PairSelection:
             for number, source in enumerate(sources)
             for row, stem in enumerate(source.stems)
         }
-        chosen = np.array([places[stem] for stem in stems], np.intp).reshape(-1, 2)
-        which, rows = chosen[:, 0], chosen[:, 1]
+        source_and_row = np.array([places[stem] for stem in stems], np.intp).reshape(-1, 2)
+        which, rows = source_and_row[:, 0], source_and_row[:, 1]
         records = np.zeros(len(stems), PAIR_RECORD)
         for number in np.unique(which).tolist():
             mine = which == number

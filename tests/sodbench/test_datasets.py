@@ -170,7 +170,8 @@ def test_a_plug_in_brings_its_datasets_to_the_command_line(
     monkeypatch.setattr(plugins, "_find_entry_points", lambda group: [entry])
     monkeypatch.setattr(plugins, "_loaded", set())
     assert main(["data", "list", "mine"]) == 0
-    assert capsys.readouterr().out.startswith("Mine: seven images")
+    printed = capsys.readouterr().out
+    assert printed.startswith("Mine: seven images") and "cite       unknown" in printed
 
 
 def test_a_registered_dataset_takes_no_name_of_another(registered: DatasetInfo) -> None:

@@ -159,7 +159,7 @@ def test_processes_start_early_where_there_will_be_processes(monkeypatch, tmp_pa
 
 
 def test_processes_that_start_early_count_every_dataset_and_end_once(visits, always_processes):
-    expected = comparable(Workers(1).count(visits, Policy()), times=20)
+    expected = comparable(Workers(1).count(visits, Policy()), times=4)
     with Workers(2, processes=True) as workers:
         workers.start_early(1000)
         # they appear one after the other, and the work does not wait for them
@@ -168,7 +168,7 @@ def test_processes_that_start_early_count_every_dataset_and_end_once(visits, alw
             time.sleep(0.01)
         children = set(own_children())
         for _ in range(2):
-            assert counted(workers, visits * 20) == expected
+            assert counted(workers, visits * 4) == expected
         assert set(own_children()) == children
     assert not own_children()
 
@@ -213,7 +213,7 @@ def test_a_killed_worker_is_one_error_after_what_was_counted(visits, always_proc
 def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
     visits, always_processes, monkeypatch, kind, fault
 ):
-    expected = comparable(Workers(1).count(visits, Policy()), times=20)
+    expected = comparable(Workers(1).count(visits, Policy()), times=4)
     context = multiprocessing.context
     started_by = context.ForkProcess if kind == "copies" else context.ForkServerProcess
     real, started = started_by.start, []
@@ -232,7 +232,7 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
         monkeypatch.setattr(processes, "start_server", lambda preload: Path("/nowhere").stat())
     else:
         monkeypatch.setattr(started_by, "start", start)
-    assert counted(Workers(2, processes=True), visits * 20) == expected
+    assert counted(Workers(2, processes=True), visits * 4) == expected
     assert len(started) == {"first worker": 1, "second worker": 2}.get(fault, 0)
 
 
@@ -304,7 +304,7 @@ from sodbench.runners.evaluation.count import Batch
 count = workers.Workers.count
 def endless(self, visits, policy, scoring):
     for number, _ in enumerate(count(self, visits * 20_000, policy, scoring)):
-        if number > 100:
+        if number > 20:
             print("counting", flush=True)
         yield Batch(0, {}, (), {})
 workers.Workers.count = endless

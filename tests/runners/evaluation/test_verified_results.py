@@ -8,7 +8,7 @@ from evaluations import STEMS, edit_json, run
 
 from sodbench.datasets import find_masks
 from sodbench.metrics import catalogue
-from sodbench.results import load_result, result, verified
+from sodbench.results import derivation, load_result, verified
 from sodbench.runners.evaluation import evaluate as evaluate_module
 from sodbench.runners.evaluation import reuse
 from sodbench.runners.evaluation.plan import plan_evaluation
@@ -23,9 +23,9 @@ def derivations(monkeypatch):
         derived.append(protocol)
         return real(counts, protocol, info, *arguments)
 
-    real = result.derive_result
+    real = derivation.derive_result
     monkeypatch.setattr(reuse, "derive_result", derive)
-    monkeypatch.setattr(result, "derive_result", derive)
+    monkeypatch.setattr(derivation, "derive_result", derive)
     return derived
 
 

@@ -35,7 +35,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -57,23 +56,31 @@ SCALES = (16_784, 100_000)
 MANY = 6000
 # How many different pairs there are among those for many cores
 KINDS = 1000
-CORES_RUN = """
-import sys, time
+# What 'sodbench eval' does but for printing; prints seconds of planning and of everything, peak memory, and a metric
+RUN = """
+import resource, sys, time
 from pathlib import Path
 from sodbench.datasets import find_masks
 from sodbench.garbage import freeze_gc
 from sodbench.runners.evaluation.evaluate import evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.workers import Workers
+
 start = time.perf_counter()
-maps, masks = sys.argv[1:]
+maps, masks, *output = sys.argv[1:]
 with Workers(processes=True) as workers:
-    workers.start_for(Path(maps))
+    if not output or not Path(output[0]).exists():
+        workers.start_for(Path(maps))
     with freeze_gc():
         plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
     planned = time.perf_counter() - start
-    evaluation = evaluate_plan(plan, workers=workers, keep_counts=False)
-print(planned, time.perf_counter() - start, evaluation.results[0].metrics["wf"])
+    evaluation = evaluate_plan(
+        plan, output=output[0] if output else None, workers=workers, keep_counts=bool(output)
+    )
+    taken = time.perf_counter() - start
+who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+peaks = [resource.getrusage(one).ru_maxrss / 1024 for one in who]
+print(planned, taken, *peaks, evaluation.results[0].metrics["wf"])
 """
 # The same files counted by as many processes that share nothing and are ready when the clock starts: what the cores can do
 ALONE_RUN = """
@@ -101,20 +108,6 @@ start = time.perf_counter()
 for process in processes:
     process.join()
 print(time.perf_counter() - start)
-"""
-SCALED_RUN = """
-import resource, sys, time
-from sodbench.datasets import find_masks
-from sodbench.runners.evaluation.evaluate import evaluate_plan
-from sodbench.runners.evaluation.plan import plan_evaluation
-from sodbench.runners.evaluation.workers import Workers
-start = time.perf_counter()
-maps, masks, output = sys.argv[1:]
-from pathlib import Path
-plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
-evaluate_plan(plan, output=output, workers=Workers(processes=True))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(time.perf_counter() - start, peak / 1024)
 """
 
 
@@ -331,11 +324,8 @@ def scale(counts: tuple[int, ...], jobs_on: int) -> dict[str, Any]:
         for count in counts:
             with tempfile.TemporaryDirectory() as folder:
                 maps, masks = draw_small_pairs(Path(folder), count)
-                command = [sys.executable, "-c", SCALED_RUN, str(maps), str(masks), f"{folder}/out"]
                 for run in ("first run", "second run"):
-                    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-                    taken, memory = map(float, answer.stdout.split())
-                    timings[f"{count} pairs, {run}"] = {"seconds": taken, "peak MB": memory}
+                    timings[f"{count} pairs, {run}"], _ = run_alone(maps, masks, f"{folder}/out")
     return timings
 
 
@@ -352,18 +342,16 @@ def many_cores(numbers: list[int], count: int, rounds: int) -> dict[str, Any]:
         first: dict[str, float] = {}
         for number in numbers:
             with on_cores(number):
-                runs = [counted_run(maps, masks) for _ in range(rounds)]
+                runs = [run_alone(maps, masks) for _ in range(rounds)]
                 alone = counted_alone(maps, masks, number, count // 10)
-            best, planned, _, memory = min(runs, key=lambda run: run[0])
-            values |= {run[2] for run in runs}
-            first = first or {"whole": best, "counting alone": alone}
+            best, _ = min(runs, key=lambda run: run[0]["seconds"])
+            values |= {metric for _, metric in runs}
+            first = first or {"whole": best["seconds"], "counting alone": alone}
             timings[f"{number} cores"] = {
-                "seconds": best,
-                "of these planning": planned,
-                "ms a pair": 1e3 * best / count,
-                "speed-up": first["whole"] / best,
+                **best,
+                "ms a pair": 1e3 * best["seconds"] / count,
+                "speed-up": first["whole"] / best["seconds"],
                 "speed-up of counting alone": first["counting alone"] / alone,
-                **memory,
             }
             print(json.dumps({f"{number} cores": timings[f"{number} cores"]}), flush=True)
         # to the last bit
@@ -377,43 +365,14 @@ def counted_alone(maps: Path, masks: Path, number: int, count: int) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def counted_run(maps: Path, masks: Path) -> tuple[float, float, str, dict[str, float]]:
-    """Seconds, those of planning, a metric with all its digits, and the peak memory of the process and its largest child."""
-    command = [sys.executable, "-c", CORES_RUN, str(maps), str(masks)]
-    peaks: dict[int, float] = {}
-    ended = threading.Event()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-
-        def watch() -> None:
-            while not ended.wait(0.2):
-                for pid in [process.pid, *descendants(process.pid)]:
-                    # it may have ended
-                    with suppress(OSError, StopIteration, ValueError):
-                        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-                        line = next(line for line in lines if line.startswith("VmHWM"))
-                        peaks[pid] = int(line.split()[1]) / 1024
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        printed, _ = process.communicate()
-        ended.set()
-        watcher.join()
-    if process.returncode:
-        raise SystemExit(f"the run on {len(os.sched_getaffinity(0))} cores failed")
-    planned, taken, metric = printed.split()
-    others = [peak for pid, peak in peaks.items() if pid != process.pid]
-    memory = {"peak MB": peaks.get(process.pid, 0), "peak MB of a worker": max(others, default=0)}
-    return float(taken), float(planned), metric, memory
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes below one, as Linux lists them."""
-    found = []
-    with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                found += [child, *descendants(child)]
-    return found
+def run_alone(maps: Path, masks: Path, *output: str) -> tuple[dict[str, float], str]:
+    """Times and peak memory of `RUN` in a process of its own, and a metric with all its digits."""
+    command = [sys.executable, "-c", RUN, str(maps), str(masks), *output]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    *numbers, metric = printed.split()
+    planned, taken, peak, peak_of_worker = map(float, numbers)
+    timing = {"seconds": taken, "of these planning": planned}
+    return {**timing, "peak MB": peak, "peak MB of a worker": peak_of_worker}, metric
 
 
 @contextmanager

@@ -91,29 +91,22 @@ def epochs_within(minutes: float, training: Training) -> int:
     return max(1, int(left / seconds))
 
 
-def train_and_score(
-    data_root: Path,
-    output: Path,
-    *,
-    size: int = 224,
-    epochs: int = 40,
-    minutes: float | None = None,
-    max_side: int | None = None,
-    device: str = "auto",
-) -> dict[str, Any]:
+def train_and_score(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train, predict and score; return what ``--json`` writes."""
-    rest, held = hold_out(find_dataset("SOD", data_root), 100)
-    recipe = change_recipe(RECIPES["scratch"], {"epochs": epochs, "size": size})
+    output, size, device = arguments.output, arguments.size, arguments.device
+    rest, held = hold_out(find_dataset("SOD", arguments.data_root), 100)
+    recipe = change_recipe(RECIPES["scratch"], {"epochs": arguments.epochs, "size": size})
     training = Training(rest, output / "training", recipe, device=device, save_every=0, resume=True)
     if (training.out / RECIPE).exists():
         recipe = load_recipe(str(training.out / RECIPE))
-    elif minutes is not None:
-        recipe = change_recipe(recipe, {"epochs": epochs_within(minutes, training)})
+    elif arguments.minutes is not None:
+        epochs = epochs_within(arguments.minutes, training)
+        recipe = change_recipe(recipe, {"epochs": epochs})
     summary = train(replace(training, recipe=recipe))
     stop_if_interrupted(summary)
 
     images = [(s.stem, s.image) for s in held.samples if s.image]
-    side = max_side or round(1.8 * size)
+    side = arguments.max_side or round(1.8 * size)
     numbers: dict[str, Any] = {}
     folders = []
     for name in ("csf-res2net50", *BASELINES):
@@ -159,16 +152,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    result = train_and_score(
-        arguments.data_root,
-        arguments.output,
-        size=arguments.size,
-        epochs=arguments.epochs,
-        minutes=arguments.minutes,
-        max_side=arguments.max_side,
-        device=arguments.device,
-    )
-    print_and_store(result, arguments.json)
+    print_and_store(train_and_score(arguments), arguments.json)
 
 
 if __name__ == "__main__":

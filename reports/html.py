@@ -287,7 +287,7 @@ def _page_curves(result: Result) -> dict[str, list[float | None]]:
     # nothing is above 255
     if rules.comparison == ">":
         curves["precision"][255] = curves["recall"][255] = np.nan
-    return {name: _rounded(c, 4) for name, c in {**curves, "f": f}.items()}
+    return {name: _rounded(c) for name, c in {**curves, "f": f}.items()}
 
 
 def _dataset_data(analysis: Analysis, dataset: BrowsedDataset, number: int) -> str:
@@ -302,7 +302,7 @@ def _dataset_data(analysis: Analysis, dataset: BrowsedDataset, number: int) -> s
         },
         "compared": [analysis.comparable.has(m, dataset.name) for m in dataset.results],
         "scores": [
-            [_rounded(t[m.name].to_numpy(float) if m.name in t else missing, 4) for t in tables]
+            [_rounded(t[m.name].to_numpy(float) if m.name in t else missing) for t in tables]
             for m in analysis.metrics
         ],
     }
@@ -324,8 +324,8 @@ def _group_codes(groups: Mapping[str, Sequence[str]], stems: Sequence[str]) -> d
     return {"names": list(groups), "codes": [codes.get(stem, -1) for stem in stems]}
 
 
-def _rounded(values: Floats, digits: int) -> list[float | None]:
-    return [None if math.isnan(v) else v for v in np.round(values, digits).tolist()]
+def _rounded(values: Floats) -> list[float | None]:
+    return [None if math.isnan(v) else v for v in np.round(values, 4).tolist()]
 
 
 def format_data(value: Any) -> str:

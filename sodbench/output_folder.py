@@ -223,7 +223,12 @@ class OutputFolder:
         """
         if self.manifest is None:
             return []
-        return describe_differences(self.manifest, identity, self.kind.labels)
+        before, labels = dict(_leaves(self.manifest)), self.kind.labels
+        return [
+            f"{labels.get(key, key)} was {_short(before.get(key, 'not recorded'))}, is {_short(value)} now"
+            for key, value in _leaves(identity)
+            if key not in before or before[key] != value
+        ]
 
     def check_identity(self, identity: Mapping[str, Any]) -> None:
         """Check that the folder is new or was made with this identity.
@@ -331,18 +336,6 @@ def check_own_file(path: Path, *markers: str, within: int = 2000) -> None:
         raise SodbenchError(
             f"{path}: exists and was not written by sodbench; move it, or choose another name"
         )
-
-
-def describe_differences(
-    recorded: Mapping[str, Any], identity: Mapping[str, Any], labels: Mapping[str, str]
-) -> list[str]:
-    """List where a recorded identity differs, as ``LABEL was X, is Y now``; see `OutputFolder`."""
-    before = dict(_leaves(recorded))
-    return [
-        f"{labels.get(key, key)} was {_short(before.get(key, 'not recorded'))}, is {_short(value)} now"
-        for key, value in _leaves(identity)
-        if key not in before or before[key] != value
-    ]
 
 
 def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

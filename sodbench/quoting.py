@@ -21,26 +21,6 @@ _JOINERS = "\u200c\u200d"
 _SUSPECT = re.compile(r"[^\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff]")
 
 
-def is_printable(character: str) -> bool:
-    """Whether a character shows as itself and nothing else.
-
-    Control characters, line separators, characters that reorder text (such as U+202E), other invisible
-    formatting characters and lone surrogates (bytes of a file name that are not UTF-8) do not.
-
-    Parameters
-    ----------
-    character : str
-        One character.
-
-    Returns
-    -------
-    bool
-    """
-    if character in _JOINERS:
-        return True
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-
-
 def printable(text: object) -> str:
     r"""Text on one line, without anything that a terminal acts on.
 
@@ -81,7 +61,9 @@ def printable_lines(text: str) -> str:
 
 def _escape_character(match: re.Match[str]) -> str:
     character = match[0]
-    if is_printable(character):
+    # control characters, line separators, what reorders text or is invisible, and bytes that are not UTF-8
+    hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    if character in _JOINERS or not hidden:
         return character
     return character.encode("unicode_escape").decode("ascii")
 
@@ -121,21 +103,19 @@ def python_literal(text: str) -> str:
     return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
 
 
-def json_text(content: Any, indent: int | None = 1) -> str:
+def json_text(content: Any) -> str:
     """JSON of plain values in ASCII: exact for every string, whatever the terminal or its encoding.
 
     Parameters
     ----------
     content : object
         Plain values.
-    indent : int, optional
-        Spaces for each level; None for one line.
 
     Returns
     -------
     str
     """
-    return json.dumps(content, indent=indent, ensure_ascii=True)
+    return json.dumps(content, indent=1, ensure_ascii=True)
 
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]#|~$])")

@@ -164,7 +164,7 @@ def test_stored_results_are_checked_whenever_they_are_used(folders, capsys):
 
 
 def test_unchanged_pairs_are_not_scored_again(folders, capsys, monkeypatch):
-    promised("Scores are cached, so unchanged pairs are not scored again")
+    promised("Unchanged pairs of stored scores are not scored again")
     command = ["eval", folders / "preds", folders / "toys", "-o", folders / "out"]
     first = run(capsys, *command)[1]
     monkeypatch.setattr("sodbench.images.decode_grey", lambda *_: 1 / 0)

@@ -144,16 +144,16 @@ class Answer:
         self._watchdog.count(len(data))
         return data
 
-    def read_beginning(self, size: int = 512) -> bytes:
+    def read_beginning(self) -> bytes:
         """Return the first bytes of the body, enough to recognise a web page even if they come one by one.
 
         Returns
         -------
         bytes
-            At least ``size`` bytes unless the body is shorter.
+            At least 512 bytes unless the body is shorter.
         """
         beginning = b""
-        while len(beginning) < size and (chunk := self.read()):
+        while len(beginning) < 512 and (chunk := self.read()):
             beginning += chunk
         return beginning
 

@@ -22,6 +22,10 @@ _LAYOUT_ADVICE = (
 )
 
 
+def _count_things(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class EvaluationPlan:
     """Which saliency maps are scored against which masks, and how.
@@ -83,13 +87,15 @@ class EvaluationPlan:
         lines = []
         for task in self.tasks:
             pairing = task.pairing
-            parts = [f"{len(pairing.pairs)} pairs"]
+            parts = [_count_things(len(pairing.pairs), "pair")]
             parts += [f"{len(pairing.missing)} without a map"] * bool(pairing.missing)
-            if extra := len(pairing.extra):
-                parts.append(f"{extra} map{'s' * (extra != 1)} without a mask")
-            parts += [f"{len(pairing.ambiguous)} names claimed twice"] * bool(pairing.ambiguous)
-            outside = len(pairing.outside_subset)
-            parts += [f"{outside} maps outside the subset"] * bool(outside)
+            for things, noun, state in (
+                (pairing.extra, "map", "without a mask"),
+                (pairing.ambiguous, "name", "claimed twice"),
+                (pairing.outside_subset, "map", "outside the subset"),
+            ):
+                if things:
+                    parts.append(f"{_count_things(len(things), noun)} {state}")
             parts += [f"suffix '{pairing.suffix}' on the maps' names"] * bool(pairing.suffix)
             lines.append(f"{task}: {', '.join(parts)}")
         return lines + [f"not scored: {reason}" for reason in self.ignored]

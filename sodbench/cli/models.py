@@ -12,7 +12,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "models",
         help="list models and presets",
-        description="List the models that --model takes by name, with their presets, where trained weights are, under "
+        description="List the models that --model takes by name, those of plug-ins last, with their presets, where trained weights are, under "
         "which licence, and what was reproduced with them (docs/reproductions.md); and the presets with the programs that they "
         "repeat. Any network in a Python or ONNX file is a model, too.",
         epilog="example:\n  sodbench models --format json",
@@ -24,12 +24,14 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the models and the presets."""
     from sodbench.console import show
-    from sodbench.models.known import KNOWN_MODELS
+    from sodbench.models.known import KNOWN_MODELS, KnownModel
     from sodbench.models.presets import PRESETS
+    from sodbench.models.registry import other_model_names
     from sodbench.quoting import json_text
     from sodbench.reports.text import format_table
 
-    models = [asdict(model) for model in KNOWN_MODELS]
+    others = (KnownModel(name, preset="", weights="", licence="") for name in other_model_names())
+    models = [asdict(model) for model in (*KNOWN_MODELS, *others)]
     presets = [{"preset": name, "repeats": preset.source} for name, preset in PRESETS.items()]
     if arguments.format == "json":
         processing = {name: preset.processing.to_dict() for name, preset in PRESETS.items()}

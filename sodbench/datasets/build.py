@@ -199,9 +199,9 @@ def _find_incomplete(
     ]
 
 
-def _examples(stems: Iterable[str], limit: int = 3) -> str:
+def _examples(stems: Iterable[str]) -> str:
     first = sorted(stems)
-    return ", ".join(first[:limit]) + (", ..." if len(first) > limit else "")
+    return ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")
 
 
 # --- lists -------------------------------------------------------------------------------------------

@@ -157,6 +157,9 @@ def dataset_from_toml(file: Path) -> Dataset:
     """
     table = _read_description(file)
     folders = {key: file.parent / table[key] for key in ("images", "masks") if key in table}
+    for key, folder in folders.items():
+        if not folder.is_dir():
+            raise SodbenchError(f"{file}: {key} = {table[key]!r} is no folder next to this file")
     name = table.get("name", file.stem)
     where = f"{file}: name" if "name" in table else f"{file}: no name is given, and the file's"
     check_dataset_name(name, where)

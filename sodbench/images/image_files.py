@@ -187,6 +187,7 @@ def _read_at_most(path: Path, size: int) -> tuple[bytes, os.stat_result]:
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(str(path), "no such file", "missing") from None
+        reason = "a link that leads nowhere" if path.is_symlink() else "no such file"
+        raise ImageError(str(path), reason, "missing") from None
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error

@@ -78,6 +78,16 @@ def model_names() -> tuple[str, ...]:
     return tuple(_factories)
 
 
+def other_model_names() -> tuple[str, ...]:
+    """Return the names of the networks that plug-ins and programs register; imports torch only if they do."""
+    load_plugins("sodbench.models")
+    return tuple(
+        name
+        for name, factory in _factories.items()
+        if not factory.__module__.startswith(f"{_PACKAGE}.")
+    )
+
+
 @cache
 def _import_own_models() -> None:
     """Import every module of this package, so that its models register themselves."""

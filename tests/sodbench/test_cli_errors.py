@@ -530,6 +530,18 @@ def test_a_message_names_what_is_wrong_and_where(arguments, words, stored, monke
     assert words in capsys.readouterr().err
 
 
+def test_a_toml_file_whose_folder_is_missing_is_named(maps, capsys):
+    (maps / "set.toml").write_text('name = "mine"\nmasks = "nowhere"\n', encoding="utf-8")
+    assert main(["eval", str(maps / "preds"), str(maps / "set.toml")]) == 2
+    assert "set.toml: masks = 'nowhere' is no folder" in capsys.readouterr().err
+
+
+def test_one_pair_and_one_map_are_singular(maps, capsys):
+    (maps / "gt/b.png").unlink()
+    assert main(["eval", str(maps / "preds"), str(maps / "gt"), "--dry-run"]) == 0
+    assert "1 pair, 1 map without a mask" in capsys.readouterr().out
+
+
 def test_weighted_f_is_not_printed_where_it_is_not_computed(maps, capsys):
     command = ["eval", str(maps / "preds"), str(maps / "gt"), "--no-weighted-f"]
     assert main(command) == 0

@@ -168,6 +168,8 @@ def test_a_model_of_a_plug_in_can_be_created(installed_here, capsys):
     assert main(["bench", "--model", "my-network", "--device", "cpu"]) == 2
     assert "my-net" in capsys.readouterr().err.replace("my-network", "")
     assert registry.create_model("my-net").out_channels == 1
+    assert main(["models", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"][-1]["name"] == "my-net"
 
 
 def test_the_protocols_are_listed_with_those_of_plug_ins(installed):

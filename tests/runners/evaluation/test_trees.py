@@ -72,7 +72,9 @@ def test_a_map_that_is_a_dead_link_is_an_unreadable_map(
     options = ["--format", "json", "--datasets", "SOD"]
     assert main(["eval", str(root / "preds"), str(root / "data"), *options]) == 2
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
-    assert problem["file"].endswith("SOD/a.png") and problem["detail"] == "no such file"
+    assert (
+        problem["file"].endswith("SOD/a.png") and problem["detail"] == "a link that leads nowhere"
+    )
 
 
 def test_nothing_but_broken_links(root: Path) -> None:

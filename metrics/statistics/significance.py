@@ -236,7 +236,7 @@ def _p_of_all_signs(differences: Floats) -> float:
     ranks = rankdata(np.abs(differences))
     signs = np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1
     sums, observed = signs @ ranks, ranks[differences > 0].sum()
-    return min(1.0, 2 * min(np.mean(sums <= observed), np.mean(sums >= observed)))
+    return min(1.0, 2 * float(min((sums <= observed).mean(), (sums >= observed).mean())))
 
 
 def holm(p_values: Floats) -> Floats:

@@ -118,7 +118,7 @@ def update_leaderboard(
         # changes are shown by the order of entries, so none may be slipped in between
         if history and date < history[-1].date:
             raise SodbenchError(
-                f"{file}: its last entry is of {history[-1].date}, and {date} is before it; entries are in order"
+                f"{file}: its last entry is of {history[-1].date}, and {date} is before it; give --date {history[-1].date} or a later one"
             )
         history += _new_entries(results, metrics, history, date)
         write_text(file, _format_history(history))

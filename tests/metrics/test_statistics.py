@@ -163,6 +163,22 @@ def test_wilcoxon_of_many_rows_is_that_of_each(images):
     assert st.wilcoxon_p(rows) == pytest.approx(each, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        # ranks 1.5, 1.5 and 3; of the sums 0, 1.5, 1.5, 3, 3, 4.5, 4.5 and 6 these are at least as far from the middle:
+        ([1, 1, 2], 2 / 8),
+        ([1, -1, 2], 6 / 8),
+        ([1, 1, -2], 1),
+        ([0, 1, 1, 0, 2], 2 / 8),
+        ([-1] * 12, 2 / 2**12),
+        ([-1] * 12 + [0], 2 / 2**12),
+    ],
+)
+def test_wilcoxon_of_few_images_with_ties_by_hand(differences, p):
+    assert st.wilcoxon_p(np.array([differences], float)).tolist() == [p]
+
+
 def test_holm_by_hand():
     assert st.holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert st.holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])

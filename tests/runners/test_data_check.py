@@ -350,7 +350,11 @@ def test_command_line(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         COUNT,
         [],
     )
-    assert re.search(r"\| ECSSD +\| ok +\|", output.read_text())
+    page = output.read_text()
+    assert re.search(r"\| ECSSD +\| ok +\|", page)
+    sizes = {Image.open(mask).size for mask in (clean / "ECSSD").rglob("*.png")}
+    width, height = min(sizes, key=lambda size: (size[0] * size[1], size[1]))
+    assert "sizes (w x h)" in page and f"| {width}x{height} to" in page
     assert main(["data", "check", "ECSSD", "DUTS-TE", *root]) == 1
     assert "DUTS-TE not found" in capsys.readouterr().err
     assert main(["data", "check", "DUTS-TE", *root]) == 2

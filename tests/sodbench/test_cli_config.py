@@ -149,7 +149,7 @@ def test_the_data_variable_is_the_root_of_all_commands(folders, capsys, monkeypa
     # a folder that exists is what a path means, whatever the variable
     save_image(folders / "toys/a.png", draw_pair(5, 30, 40)[1])
     _, printed = run(capsys, "eval", "maps", "toys", "--missing", "skip", "--dry-run")
-    assert "1 pairs" in printed.out
+    assert "1 pair," in printed.out
     monkeypatch.setenv("SODBENCH_DATA", "")
     monkeypatch.setenv("SODBENCH_CONFIG", "")
     assert run(capsys, "eval", "maps", "other-toys")[0] == 2

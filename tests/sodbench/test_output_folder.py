@@ -11,7 +11,7 @@ import pytest
 
 from sodbench.errors import SodbenchError
 from sodbench.files import temporary_name
-from sodbench.output_folder import FolderKind, OutputFolder
+from sodbench.output_folder import FolderKind, OutputFolder, check_own_file
 
 KIND = FolderKind(
     content="a set of drawings",
@@ -94,6 +94,29 @@ def test_a_manifest_that_is_not_a_file_is_one_error(out: Path, kind: str) -> Non
         manifest.symlink_to(out / "nowhere")
     with pytest.raises(SodbenchError, match=r"drawing\.json: damaged, or not"):
         OutputFolder.open(out, KIND).__enter__()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_single_file_replaces_only_a_file_of_sodbench_itself(tmp_path: Path) -> None:
+    own = tmp_path / "own.md"
+    check_own_file(own, "a marker")
+    own.write_text("<!-- a marker -->")
+    check_own_file(own, "another marker", "a marker")
+    late = tmp_path / "late.md"
+    late.write_text(" " * 2000 + "a marker")
+    check_own_file(late, "a marker", within=-1)
+    link, pipe = tmp_path / "link.md", tmp_path / "pipe.md"
+    link.symlink_to(own)
+    os.mkfifo(pipe)
+    for path, message in (
+        (late, "exists and was not written by sodbench; move it"),
+        (link, "exists and was not written by sodbench; move it"),
+        (tmp_path, "is a folder; name a file"),
+        # not waited for
+        (pipe, "cannot be read .*not a regular file"),
+    ):
+        with pytest.raises(SodbenchError, match=f"^{path}: {message}"):
+            check_own_file(path, "a marker")
 
 
 def test_a_folder_inside_the_data_is_refused_also_through_a_link(tmp_path: Path) -> None:

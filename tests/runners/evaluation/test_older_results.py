@@ -42,7 +42,7 @@ def older(stored):
 def commands(older, tmp_path):
     out = str(older.parents[1])
     return {
-        "report": ["report", out, "-o", str(tmp_path / "report.md")],
+        "report": ["report", out, "-o", str(tmp_path / "report.md"), "--metrics", "mae"],
         "compare": ["compare", f"{out}/A", f"{out}/B", "--metrics", "mae,f_max"],
         "table": ["table", out, "--metrics", "mae", "ece"],
     }

@@ -408,5 +408,5 @@ def test_an_unfinished_run_without_a_result_is_reported(stored, tmp_path, capsys
     out = stored.parents[1]
     assert main(["verify", str(out)]) == 1
     assert "parts: a run was not finished" in capsys.readouterr().out
-    main(["report", str(out), "-o", str(tmp_path / "report.md"), "--quiet"])
+    main(["report", str(out), "-o", str(tmp_path / "report.md"), "--metrics", "mae", "--quiet"])
     assert f"{stored}: has no result yet" in capsys.readouterr().err

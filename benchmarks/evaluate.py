@@ -61,7 +61,7 @@ RUN = """
 import resource, sys, time
 from pathlib import Path
 from sodbench.datasets import find_masks
-from sodbench.garbage import freeze_gc
+from sodbench.garbage import pause_gc
 from sodbench.runners.evaluation.evaluate import evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.workers import Workers
@@ -71,7 +71,7 @@ maps, masks, *output = sys.argv[1:]
 with Workers(processes=True) as workers:
     if not output or not Path(output[0]).exists():
         workers.start_for(Path(maps))
-    with freeze_gc():
+    with pause_gc():
         plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
     planned = time.perf_counter() - start
     evaluation = evaluate_plan(

@@ -17,7 +17,7 @@ from sodbench.datasets import find_masks, infer_dataset_name, known_name
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
 from sodbench.folders import listing_once
-from sodbench.garbage import freeze_gc
+from sodbench.garbage import freeze_gc, pause_gc
 from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS, get_protocol
 from sodbench.metrics.scores import BlockScores
 from sodbench.plugins import load_plugins
@@ -179,6 +179,7 @@ def evaluate_tree(
 
 
 @listing_once()
+@pause_gc()
 def _plan_folders(
     predictions: Path | str, truth: Path | str, **options: Unpack[EvaluateOptions]
 ) -> EvaluationPlan:

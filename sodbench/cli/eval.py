@@ -190,7 +190,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
     from sodbench.folders import listing_once
-    from sodbench.garbage import freeze_gc
+    from sodbench.garbage import pause_gc
     from sodbench.results.groups import group_results, read_grouping
     from sodbench.runners.evaluation.workers import command_line_workers
 
@@ -209,7 +209,7 @@ def run(arguments: argparse.Namespace) -> int:
         with listing_once():
             if _starts_workers_early(arguments):
                 workers.start_for(arguments.predictions)
-            with freeze_gc():
+            with pause_gc():
                 plan = _plan(arguments, wanted)
         refuse_other_datasets(
             conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"

@@ -48,6 +48,7 @@ from drawn import smooth
 from PIL import Image
 from record import describe_machine, seconds, store
 
+from sodbench.garbage import pause_gc
 from sodbench.images import read_grey, write_grey
 
 SIZES = ((300, 400), (400, 300), (300, 400), (267, 400), (400, 320))
@@ -61,6 +62,7 @@ RUN = """
 import resource, sys, time
 from pathlib import Path
 from sodbench.datasets import find_masks
+from sodbench.folders import listing_once
 from sodbench.garbage import pause_gc
 from sodbench.runners.evaluation.evaluate import evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
@@ -71,7 +73,7 @@ maps, masks, *output = sys.argv[1:]
 with Workers(processes=True) as workers:
     if not output or not Path(output[0]).exists():
         workers.start_for(Path(maps))
-    with pause_gc():
+    with listing_once(), pause_gc():
         plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
     planned = time.perf_counter() - start
     evaluation = evaluate_plan(
@@ -210,13 +212,17 @@ def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
 def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> None:
     """What ``sodbench eval MAPS MASKS`` does, without its printing."""
     from sodbench.datasets import find_masks
+    from sodbench.folders import listing_once
     from sodbench.results import Policy
     from sodbench.runners.evaluation.evaluate import evaluate_plan
     from sodbench.runners.evaluation.plan import plan_evaluation
     from sodbench.runners.evaluation.workers import Workers
 
-    plan = plan_evaluation(maps, find_masks(masks), policy=Policy(weighted=weighted))
-    evaluate_plan(plan, workers=Workers(jobs, processes=True))
+    with Workers(jobs, processes=True) as workers:
+        with listing_once(), pause_gc():
+            workers.start_for(maps)
+            plan = plan_evaluation(maps, find_masks(masks), policy=Policy(weighted=weighted))
+        evaluate_plan(plan, workers=workers, keep_counts=False)
 
 
 def scoring(

@@ -372,10 +372,10 @@ def test_a_part_without_a_version_is_not_resumed(server: Server, tmp_path: Path)
 )
 def test_a_drip_is_cut(head: bytes, again: bytes, tmp_path: Path) -> None:
     with (
-        EndlessServer(head, again, pause=0.05) as server,
-        pytest.raises(FetchError, match=r"stalled: fewer than 1000 bytes came in 0\.3 s"),
+        EndlessServer(head, again, pause=0.02) as server,
+        pytest.raises(FetchError, match=r"stalled: fewer than 1000 bytes came in 0\.1 s"),
     ):
-        fetch_from(server.url, tmp_path / "set.zip", stall_seconds=0.3, stall_bytes=1000)
+        fetch_from(server.url, tmp_path / "set.zip", stall_seconds=0.1, stall_bytes=1000)
     assert server.connections == 2
     assert not (tmp_path / "set.zip").exists()
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from sodbench.datasets.attributes import CENTRAL, FOREGROUND_THRESHOLD, LARGE, SMALL
 from sodbench.datasets.dataset import check_storable_name
-from sodbench.datasets.findings import DatasetReport, DatasetStats, count_noun
+from sodbench.datasets.findings import DatasetReport, DatasetStats
 from sodbench.errors import SodbenchError, listing
 from sodbench.files import is_plain_file, write_text
 from sodbench.output_folder import FolderKind, OutputFolder, check_own_file, read_json
-from sodbench.quoting import json_text, markdown_text, printable
+from sodbench.quoting import count_noun, json_text, markdown_text, printable
 from sodbench.reports.text import format_table
 from sodbench.results.result_file import nan_to_none
 

@@ -164,3 +164,19 @@ def size_text(size: Sequence[int]) -> str:
     """
     height, width = size
     return f"{width}x{height}"
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 fault`` and ``2 faults``.
+
+    Parameters
+    ----------
+    number : int
+    noun : str
+        In the singular.
+
+    Returns
+    -------
+    str
+    """
+    return f"{number} {noun}" + "s" * (number != 1)

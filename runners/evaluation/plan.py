@@ -11,6 +11,7 @@ from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.list_files import list_subset_name
 from sodbench.errors import Problem, ProblemKind, SodbenchError
 from sodbench.folders import list_file_folders, listing_once
+from sodbench.quoting import count_noun
 from sodbench.results.policy import Policy
 from sodbench.runners.evaluation.prediction_tree import PredictionTree, is_selected, read_tree
 from sodbench.runners.evaluation.task import Task, find_same_files, make_task
@@ -20,10 +21,6 @@ _LAYOUT_ADVICE = (
     *describe_layouts(),
     "  or give the folder of the dataset and --dataset-name NAME",
 )
-
-
-def _count_things(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class EvaluationPlan:
         lines = []
         for task in self.tasks:
             pairing = task.pairing
-            parts = [_count_things(len(pairing.pairs), "pair")]
+            parts = [count_noun(len(pairing.pairs), "pair")]
             parts += [f"{len(pairing.missing)} without a map"] * bool(pairing.missing)
             for things, noun, state in (
                 (pairing.extra, "map", "without a mask"),
@@ -95,7 +92,7 @@ class EvaluationPlan:
                 (pairing.outside_subset, "map", "outside the subset"),
             ):
                 if things:
-                    parts.append(f"{_count_things(len(things), noun)} {state}")
+                    parts.append(f"{count_noun(len(things), noun)} {state}")
             parts += [f"suffix '{pairing.suffix}' on the maps' names"] * bool(pairing.suffix)
             lines.append(f"{task}: {', '.join(parts)}")
         return lines + [f"not scored: {reason}" for reason in self.ignored]

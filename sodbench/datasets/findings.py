@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL
 from sodbench.errors import Problem
-from sodbench.quoting import size_text
+from sodbench.quoting import count_noun, size_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,22 +90,6 @@ class DatasetReport:
             "faults": [vars(problem) for problem in self.faults],
             "remarks": [vars(problem) for problem in self.remarks],
         }
-
-
-def count_noun(number: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1 fault`` and ``2 faults``.
-
-    Parameters
-    ----------
-    number : int
-    noun : str
-        In the singular.
-
-    Returns
-    -------
-    str
-    """
-    return f"{number} {noun}" + "s" * (number != 1)
 
 
 @dataclass(frozen=True)
